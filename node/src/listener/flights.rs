@@ -1,7 +1,7 @@
 //! The calls of one session that are not answered yet: how many, how many bytes, and what is true of them when the
 //! session ends.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::counters::{Counters, add, subtract};
@@ -14,7 +14,9 @@ use crate::types::{Reason, Token};
 pub struct Flights {
     limits: Arc<Limits>,
     counters: Arc<Counters>,
-    flights: HashMap<u64, Flight>,
+    /// By token. Programs count them up, so that those that are in flight lie side by side here; in a map by hashes each look-up waited
+    /// for memory.
+    flights: BTreeMap<u64, Flight>,
     bytes: usize,
     /// Calls and bytes as the node's counters have them.
     counted: (u64, u64),
@@ -30,7 +32,7 @@ struct Flight {
 
 impl Flights {
     pub fn new(limits: Arc<Limits>, counters: Arc<Counters>) -> Flights {
-        Flights { limits, counters, flights: HashMap::new(), bytes: 0, counted: (0, 0) }
+        Flights { limits, counters, flights: BTreeMap::new(), bytes: 0, counted: (0, 0) }
     }
 
     /// No more calls for now: too many of them, or of their bytes, are not answered.
@@ -70,14 +72,13 @@ impl Flights {
     /// The session is over: what is not answered, in order of tokens, with the answer that is true then. Where the replica
     /// answered all that it had, these never reached it.
     pub fn end(&mut self, all_answered: bool) -> Vec<(Token, Reason)> {
-        let mut open: Vec<(u64, Flight)> = self.flights.drain().collect();
-        open.sort_unstable_by_key(|(token, _)| *token);
         self.bytes = 0;
         let reason = |flight: Flight| match flight.uncertain && !all_answered {
             true => Reason::CallInterrupted,
             false => Reason::ConnectionBroken,
         };
-        open.into_iter().map(|(token, flight)| (Token(token), reason(flight))).collect()
+        let open = std::mem::take(&mut self.flights).into_iter();
+        open.map(|(token, flight)| (Token(token), reason(flight))).collect()
     }
 
     /// Brings the node's counters up to date.

@@ -21,6 +21,8 @@ const TOUCHED: usize = 4;
 const BYTES_A_LOOK: usize = 1024;
 /// Packs whose rows are made together, so that neighbours go with one row.
 const TOGETHER: usize = 1024;
+/// Messages that are fetched from memory together.
+const FETCHED: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Moving {
@@ -222,10 +224,10 @@ impl QueueManager {
         let Moving { repacked, placed, packer, changes, kept, cleared, counts, .. } = moving;
         let coming = if repacked.is_empty() { placed } else { repacked };
         let Some((queue, _)) = coming.front().copied() else { return };
-        let of_queue = || coming.front().is_some_and(|(of, _)| *of == queue).then(|| coming.pop_front())?;
-        let mut positions = std::iter::from_fn(of_queue).map(|(_, position)| position).take(TOGETHER);
+        let of_queue = coming.iter().take_while(|(of, _)| *of == queue).map(|(_, position)| *position);
+        let positions: Vec<Position> = of_queue.take(TOGETHER.min(*work)).collect();
         let cleared = cleared.get(&queue).map_or(&[][..], Vec::as_slice);
-        let mut full = Vec::new();
+        let (mut full, mut packed) = (Vec::new(), 0);
         let mut pack = |position, there: Option<&Slot>| {
             // As it was when the move began, if it was there then.
             let gone = || cleared.iter().find_map(|rubbish| rubbish.slots.get(position));
@@ -237,13 +239,18 @@ impl QueueManager {
                 }
                 None => GONE,
             };
+            packed += 1;
             *work = work.saturating_sub(cost);
             *work > 0
         };
         match self.queues.get(queue) {
-            Some(contents) => contents.each_slot(positions, pack),
-            None => positions.all(|position| pack(position, None)),
+            Some(contents) => positions.chunks(FETCHED).all(|next| {
+                contents.fetch(next);
+                contents.each_slot(next.iter().copied(), &mut pack)
+            }),
+            None => positions.iter().all(|position| pack(*position, None)),
         };
+        coming.take_front(packed).for_each(drop);
         full.into_iter().for_each(|closed| self.settle(moving, closed));
     }
 

@@ -325,14 +325,14 @@ impl Replica {
         let account = self.account(before, planned.is_some());
         self.standing.own_mut().takeover.told = told;
         let is_last = told == Told::All;
-        self.propose(Command::Account { term, account, is_last }, Waiting::Nobody);
+        self.propose(Command::Account { term, account: Box::new(account), is_last }, Waiting::Nobody);
     }
 
     /// What is known at the election, for the entry that begins the record: whoever comes next could not say it.
     pub(super) fn account_for_election(&self) -> Command {
         let leading = self.standing.own();
         debug_assert!(leading.serving_since.is_none(), "it is elected just now");
-        Command::Account { term: leading.term, account: self.account(None, false), is_last: false }
+        Command::Account { term: leading.term, account: Box::new(self.account(None, false)), is_last: false }
     }
 
     /// What is known now.
@@ -440,7 +440,7 @@ impl Replica {
         let By { user, application, address, channel } = self.by(session);
         let because = said.because.trim().to_string();
         let said = Classified { because, user, at_ms: 0, application, address, channel, ..said };
-        self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
+        self.propose(Command::Classify(Box::new(said)), Waiting::Admin { session, token, queue: None });
     }
 
     fn check_classify(&self, said: &Classified) -> Result<(), Refusal> {

@@ -1,8 +1,12 @@
 //! The real clock. Read once a turn; everything below is told.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::types::{Instant, Now, WallTime};
+
+/// See [`thread_cpu_us_lately`].
+const LATELY: Duration = Duration::from_millis(1);
 
 /// Both times, now.
 pub fn now() -> Now {
@@ -27,6 +31,21 @@ pub fn thread_cpu_us() -> u64 {
     time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
 }
 
+/// The same as of now, or of a moment less than [`LATELY`] before it. Asking the kernel takes longer than many a turn's own part.
+pub fn thread_cpu_us_lately(now: Instant) -> u64 {
+    thread_local! {
+        static READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+    }
+    match READ.get() {
+        Some((at, us)) if now.since(at) < LATELY => us,
+        _ => {
+            let us = thread_cpu_us();
+            READ.set(Some((now, us)));
+            us
+        }
+    }
+}
+
 pub fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     WallTime(since.map_or(0, |since| since.as_millis() as i64))
@@ -43,5 +62,14 @@ mod tests {
         let second = now();
         assert!(second.instant.since(first.instant).as_micros() >= 2000);
         assert!(second.wall >= first.wall && first.wall.0 > 1_600_000_000_000);
+    }
+
+    #[test]
+    fn what_a_thread_used_is_read_once_for_many_short_turns() {
+        let (begun, at) = (thread_cpu_us(), now().instant);
+        let first = thread_cpu_us_lately(at);
+        while thread_cpu_us() < begun + 3_000 {}
+        assert_eq!(thread_cpu_us_lately(Instant(at.0 + 999)), first);
+        assert!(thread_cpu_us_lately(Instant(at.0 + 1_000)) >= first + 2_000);
     }
 }

@@ -7,7 +7,7 @@
 //! The simulator's world does the same with the same enum. Nothing here decides anything, and nothing here waits
 //! within a turn: what goes out goes through queues whose length somebody else bounds.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -100,8 +100,8 @@ struct Session {
     /// Who asked for it, until that is answered.
     admitted: Option<oneshot::Sender<Result<Terms, Refusal>>>,
     outbox: OutboxSender,
-    /// What each unanswered call holds.
-    held: LookupMap<Token, Weight>,
+    /// What each unanswered call holds. By token, which programs count up: those lie side by side.
+    held: BTreeMap<Token, Weight>,
     /// All of them.
     holds: Weight,
     /// Those that were answered in this turn.
@@ -230,7 +230,7 @@ impl<H: Hands> Driver<H> {
 
     fn turn(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>, actions: &mut Vec<Action>) {
         let now = clock::now();
-        let cpu = clock::thread_cpu_us();
+        let cpu = clock::thread_cpu_us_lately(now.instant);
         self.replica.begin_turn(now);
         for event in events.drain(..) {
             if let Event::LogPersisted { write } = event {
@@ -252,9 +252,12 @@ impl<H: Hands> Driver<H> {
         }
         self.flush();
         self.hands.turn_ended();
-        // The processor's clock costs a system call: where a turn was short, nobody asks once more.
-        if clock::instant().since(now.instant) >= LONG_TURN {
-            self.replica.note_turn_cpu(clock::thread_cpu_us() - cpu);
+        // The processor's clock costs a system call: where a turn was short, nobody asks once more. What was read before it may
+        // be as old as a long turn is long; no turn uses more of a processor than time went by.
+        let took = clock::instant().since(now.instant);
+        if took >= LONG_TURN {
+            let used = clock::thread_cpu_us() - cpu;
+            self.replica.note_turn_cpu(used.min(took.as_micros() as u64));
         }
         if now.instant.since(self.stats_published) >= STATS_EVERY {
             self.stats_published = now.instant;
@@ -274,7 +277,7 @@ impl<H: Hands> Driver<H> {
                 let asked = Session {
                     admitted: Some(admitted),
                     outbox,
-                    held: LookupMap::default(),
+                    held: BTreeMap::new(),
                     holds: Weight::default(),
                     given: Weight::default(),
                     pending: Vec::new(),
@@ -289,8 +292,9 @@ impl<H: Hands> Driver<H> {
                     self.mailbox.give_back(session, weights.fold(Weight::default(), Weight::plus));
                     return;
                 };
-                for (token, call) in calls {
-                    let weight = self.mailbox.weight(&call);
+                // All of them first: they were written by another thread, and are so fetched from its processor at the same time.
+                let weights: Vec<Weight> = calls.iter().map(|(_, call)| self.mailbox.weight(call)).collect();
+                for ((token, call), weight) in calls.into_iter().zip(weights) {
                     known.holds = known.holds.plus(weight);
                     if let Some(replaced) = known.held.insert(token, weight) {
                         known.holds = known.holds.minus(replaced);

@@ -86,10 +86,12 @@ impl Frame {
     pub fn first(&mut self) -> Result<Option<&Call>, DecodeError> {
         while self.next.is_none() && !self.rest.is_empty() {
             let (is_call, length) = next_field(&mut self.rest).unwrap_or((false, self.rest.len()));
-            let field = self.rest.split_to(length.min(self.rest.len()));
-            if is_call {
-                self.next = Some(Call::decode(field)?);
-            }
+            let length = length.min(self.rest.len());
+            let behind = self.rest.len() - length;
+            // Read where it lies: a part of its own would be one reference more to memory that the queue manager counts, too.
+            let call = is_call.then(|| Call::decode((&mut self.rest).take(length))).transpose();
+            self.rest.advance(self.rest.len() - behind);
+            self.next = call?;
         }
         Ok(self.next.as_ref())
     }
