@@ -533,6 +533,7 @@ impl Cursor {
             let call = wire::Get { browse: browse as i32, ..self.options.to_wire(self.handle) };
             let mut request = Request::new(wire::call::Call::Get(call)).on(self.handle);
             request.generation = self.generation;
+            request.waits = !self.options.wait.is_zero();
             let (_, receiver) = self.session.start_call(request).await?;
             self.ahead.push_back(receiver);
         }

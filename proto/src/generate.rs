@@ -80,6 +80,7 @@ fn shown(command: &Command) -> Command {
         .groups(command.get_groups().cloned())
         .subcommands(command.get_subcommands().filter(|below| !below.is_hide_set()).map(self::shown))
         .subcommand_required(command.is_subcommand_required_set())
+        .disable_help_flag(command.is_disable_help_flag_set())
         .disable_help_subcommand(true);
     for alias in command.get_visible_aliases() {
         shown = shown.visible_alias(&*String::leak(alias.to_owned()));

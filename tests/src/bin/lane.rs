@@ -151,6 +151,11 @@ fn merge() -> Vec<Step> {
         "test --workspace --test managers -- --test-threads=1",
     ));
     steps.push(cargo(
+        "tools",
+        "commands of MQ's administrators: messages saved and restored, authorities, scripts",
+        "test --workspace --test tools -- --test-threads=1",
+    ));
+    steps.push(cargo(
         "channels",
         "port 1414, with our own samples and IBM's client libraries",
         "test --workspace --test amqs --test channels -- --test-threads=1",

@@ -1,10 +1,10 @@
 //! `apply`: definitions as a script has them, changed only where they are not.
 
-use std::{io::Read, path::Path};
+use std::{collections::BTreeMap, io::Read, path::Path};
 
 use serde_json::json;
 use trimaran_client::{
-    Admin, Error, ObjectDetails,
+    Admin, Attribute, Error, ObjectDetails, RecordAction as Action,
     proto::{
         attribute::Kind,
         mqsc::{Command, Reply, Script, Step},
@@ -26,9 +26,11 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
     let commands = read(&args.file)?;
     let connection = global.connect().await?;
     let admin = connection.admin();
+    let mut there = There { admin: admin.clone(), foretold: Foretold::default() };
     let mut counts = Counts::default();
     for command in commands {
-        let changes = patiently("comparing", Planned::of(&admin, &command)).await?;
+        let changes = patiently("comparing", Planned::of(&there, &command)).await;
+        let changes = changes.inspect_err(|_| counts.tell_before(global, args.dry_run))?;
         let Some(Planned { what, command, messages }) = changes else {
             counts.unchanged += 1;
             continue;
@@ -38,10 +40,12 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
                 true => say!("{}", json!({ "would_be": what, "messages": messages })),
                 false => say!("would be {what}{}", warning(&command, messages)),
             }
+            there.foretell(&command).await?;
             counts.changed += 1;
             continue;
         }
         if let Some(Reply::Refused { reason, text }) = patiently("changing", admin.mqsc(&command)).await {
+            counts.tell_before(global, false);
             return Err(not_done(&what, reason, text));
         }
         match global.json {
@@ -58,8 +62,7 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
         );
         return Ok(());
     }
-    let changed = if args.dry_run { "would be changed" } else { "changed" };
-    say!("{} {changed}, {} unchanged", counts.changed, counts.unchanged);
+    say!("{}", counts.told(args.dry_run));
     Ok(())
 }
 
@@ -81,6 +84,102 @@ fn not_done(what: &str, reason: u32, text: String) -> Failure {
 struct Counts {
     changed: usize,
     unchanged: usize,
+}
+
+impl Counts {
+    fn told(&self, dry_run: bool) -> String {
+        let changed = if dry_run { "would be changed" } else { "changed" };
+        format!("{} {changed}, {} unchanged", self.changed, self.unchanged)
+    }
+
+    /// What was done before a command that is not.
+    fn tell_before(&self, global: &Global, dry_run: bool) {
+        if !global.json {
+            eprintln!("trimaran: {}, then:", self.told(dry_run));
+        }
+    }
+}
+
+/// What is defined; and what would be, where commands are only asked about, each behind the ones in front of it.
+struct There {
+    admin: Admin,
+    foretold: Foretold,
+}
+
+/// By kind and name: nothing where it would be deleted. Of records all of a profile.
+#[derive(Default)]
+struct Foretold {
+    objects: BTreeMap<(&'static str, String), Option<ObjectDetails>>,
+    records: BTreeMap<(&'static str, String), Vec<ObjectDetails>>,
+}
+
+impl There {
+    /// Of this name, or nothing.
+    async fn find(&self, kind: Kind, name: &str) -> Result<Option<ObjectDetails>, Failure> {
+        let kind = kind.facts().name;
+        if let Some(foretold) = self.foretold.objects.get(&(kind, name.to_string())) {
+            return Ok(foretold.clone());
+        }
+        match self.admin.display(kind, name).await {
+            Ok(objects) => Ok(objects.into_iter().next()),
+            Err(error) if error.reason() == Some(reason::UNKNOWN_OBJECT_NAME) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Those of this profile.
+    async fn records(&self, kind: Kind, profile: &str) -> Result<Vec<ObjectDetails>, Failure> {
+        let kind = kind.facts().name;
+        if let Some(foretold) = self.foretold.records.get(&(kind, profile.to_string())) {
+            return Ok(foretold.clone());
+        }
+        let mut all = self.admin.display(kind, profile).await?;
+        all.retain(|record| record.name == profile);
+        Ok(all)
+    }
+
+    /// From here on it is as if the command had been done.
+    async fn foretell(&mut self, command: &Command) -> Outcome {
+        match command {
+            Command::Define { kind, name, like, said, .. } => {
+                let mut values = basis(self, *kind, name, like).await?;
+                set(&mut values, said);
+                let there = self.find(*kind, name).await?.unwrap_or_default();
+                self.foretell_object(*kind, name, Some(with(there, values)));
+            }
+            Command::Alter { kind, name, said } => {
+                let mut values = Values::new();
+                set(&mut values, said);
+                let there = self.find(*kind, name).await?.unwrap_or_default();
+                self.foretell_object(*kind, name, Some(with(there, values)));
+            }
+            Command::Delete { kind, name, .. } => self.foretell_object(*kind, name, None),
+            Command::Set { kind, profile, steps, .. } => {
+                let mut records = self.records(*kind, profile).await?;
+                steps
+                    .iter()
+                    .for_each(|(action, said)| take_step(*kind, profile, &mut records, *action, said));
+                self.foretold.records.insert((kind.facts().name, profile.clone()), records);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn foretell_object(&mut self, kind: Kind, name: &str, object: Option<ObjectDetails>) {
+        self.foretold.objects.insert((kind.facts().name, name.to_string()), object);
+    }
+}
+
+/// The object with these values; its others stay.
+fn with(mut object: ObjectDetails, values: Values) -> ObjectDetails {
+    for (name, value) in values {
+        match object.attributes.iter_mut().find(|attribute| attribute.name == name) {
+            Some(attribute) => attribute.value = value,
+            None => object.attributes.push(Attribute { name, value }),
+        }
+    }
+    object
 }
 
 /// All commands of the file, understood before the first is done.
@@ -144,16 +243,16 @@ struct Planned {
 
 impl Planned {
     /// None when everything is as the command says.
-    async fn of(admin: &Admin, command: &Command) -> Result<Option<Planned>, Failure> {
+    async fn of(there: &There, command: &Command) -> Result<Option<Planned>, Failure> {
         match command {
             Command::Define { kind, name, like, said, .. } => {
-                let mut values = basis(admin, *kind, name, like).await?;
+                let mut values = basis(there, *kind, name, like).await?;
                 if *kind == Kind::Listener {
                     // Whether somebody started or stopped it stays as it is.
                     values.retain(|(name, _)| name != "STATE");
                 }
                 set(&mut values, said);
-                let Some(there) = find(admin, *kind, name).await? else {
+                let Some(there) = there.find(*kind, name).await? else {
                     let what = format!("defined {}({name})", kind.facts().name);
                     return Ok(Some(Planned { what, command: command.clone(), messages: 0 }));
                 };
@@ -164,7 +263,7 @@ impl Planned {
                 Ok(planned("changed", *kind, name, &there, &values, replacing))
             }
             Command::Alter { kind, name, said } => {
-                let there = find(admin, *kind, name).await?;
+                let there = there.find(*kind, name).await?;
                 let there = there
                     .ok_or_else(|| Failure::Check(format!("there is no {}({name})", kind.facts().name)))?;
                 let mut values = Values::new();
@@ -172,21 +271,21 @@ impl Planned {
                 Ok(planned("changed", *kind, name, &there, &values, command.clone()))
             }
             Command::Delete { kind, name, .. } => {
-                let there = find(admin, *kind, name).await?;
+                let there = there.find(*kind, name).await?;
                 let what = format!("deleted {}({name})", kind.facts().name);
                 let messages = |there: ObjectDetails| there.status.map_or(0, |status| status.depth);
                 Ok(there.map(|there| Planned { what, command: command.clone(), messages: messages(there) }))
             }
-            _ => records(admin, command).await,
+            _ => records(there, command).await,
         }
     }
 }
 
 /// What a new object would be that says nothing itself.
-async fn basis(admin: &Admin, kind: Kind, name: &str, like: &str) -> Result<Values, Failure> {
+async fn basis(there: &There, kind: Kind, name: &str, like: &str) -> Result<Values, Failure> {
     let facts = kind.facts();
     let like = if like.is_empty() { facts.default_object } else { like };
-    let found = if like.is_empty() || like == name { None } else { find(admin, kind, like).await? };
+    let found = if like.is_empty() || like == name { None } else { there.find(kind, like).await? };
     if let Some(object) = found {
         return Ok(object.attributes.into_iter().map(|said| (said.name, said.value)).collect());
     }
@@ -200,15 +299,6 @@ fn set(values: &mut Values, said: &[(&'static str, String)]) {
     for (name, value) in said {
         values.retain(|(other, _)| other != name);
         values.push((name.to_string(), value.clone()));
-    }
-}
-
-/// Of this name, or nothing.
-async fn find(admin: &Admin, kind: Kind, name: &str) -> Result<Option<ObjectDetails>, Failure> {
-    match admin.display(kind.facts().name, name).await {
-        Ok(objects) => Ok(objects.into_iter().next()),
-        Err(error) if error.reason() == Some(reason::UNKNOWN_OBJECT_NAME) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -235,62 +325,119 @@ fn planned(
     Some(Planned { what: format!("{verb} {object}: {}", differences.join(", ")), command, messages: 0 })
 }
 
+/// Whether the attribute tells records of one profile apart, and whether it is a list.
+fn is_key(kind: Kind, name: &str) -> bool {
+    kind.attribute_named(name).is_some_and(|attribute| attribute.key)
+}
+
+fn is_list(kind: Kind, name: &str) -> bool {
+    let form = kind.attribute_named(name).map(|attribute| attribute.form);
+    matches!(form, Some(trimaran_client::proto::attribute::Form::List { .. }))
+}
+
+fn value_of(record: &ObjectDetails, name: &str) -> String {
+    let found = record.attributes.iter().find(|attribute| attribute.name == name);
+    found.map(|attribute| attribute.value.clone()).unwrap_or_default()
+}
+
+fn members(list: &str) -> Vec<String> {
+    list.split(',').filter(|member| !member.is_empty()).map(str::to_string).collect()
+}
+
+/// The record that is meant by what is said of it.
+fn meant(kind: Kind, records: &[ObjectDetails], said: &[(&'static str, String)]) -> Option<usize> {
+    let is_meant = |record: &ObjectDetails| {
+        said.iter()
+            .filter(|(name, _)| is_key(kind, name))
+            .all(|(name, value)| value_of(record, name) == *value)
+    };
+    records.iter().position(is_meant)
+}
+
+/// What a step of SET does to the records of its profile.
+fn take_step(
+    kind: Kind,
+    profile: &str,
+    records: &mut Vec<ObjectDetails>,
+    action: Action,
+    said: &[(&'static str, String)],
+) {
+    let found = meant(kind, records, said);
+    let new = || ObjectDetails { name: profile.to_string(), ..ObjectDetails::default() };
+    let before = match (action, found) {
+        (Action::RemoveAll, _) => return records.clear(),
+        (Action::Remove, None) => return,
+        (_, None) => new(),
+        (_, Some(at)) => records.remove(at),
+    };
+    let mut left = 0;
+    let values = said.iter().map(|(name, value)| {
+        if !is_list(kind, name) {
+            return (name.to_string(), value.clone());
+        }
+        let (mut list, named) = (members(&value_of(&before, name)), members(value));
+        list.retain(|member| action != Action::Replace && !named.contains(member));
+        if action != Action::Remove {
+            list.extend(named);
+        }
+        left += list.len();
+        (name.to_string(), list.join(","))
+    });
+    let values: Values = values.collect();
+    // A record that says nothing any more is gone.
+    if action != Action::Remove || left > 0 {
+        records.push(with(if action == Action::Replace { new() } else { before }, values));
+    }
+}
+
+/// Whether a record says something else than what is said, and what is not said of a new one.
+fn differs(kind: Kind, record: &ObjectDetails, said: &[(&'static str, String)]) -> bool {
+    let sorted = |name: &str, value: String| {
+        let mut members = members(&value);
+        members.sort_unstable();
+        if is_list(kind, name) { members.join(",") } else { value }
+    };
+    kind.attributes().filter(|attribute| !attribute.key).any(|attribute| {
+        let name = attribute.name;
+        let default = || attribute.text(&attribute.default_value());
+        let is = record.attributes.iter().find(|of| of.name == name).map(|of| of.value.clone());
+        let shall = said.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone());
+        sorted(name, is.unwrap_or_else(default)) != sorted(name, shall.unwrap_or_else(default))
+    })
+}
+
 /// Records are looked for by their profile and by what tells them apart.
-async fn records(admin: &Admin, command: &Command) -> Result<Option<Planned>, Failure> {
-    use trimaran_client::RecordAction as Action;
+async fn records(there: &There, command: &Command) -> Result<Option<Planned>, Failure> {
     let Command::Set { kind, profile, steps, .. } = command else { return Ok(None) };
-    let all = admin.display(kind.facts().name, profile.as_str()).await?;
+    let all = there.records(*kind, profile).await?;
     let mut left = Vec::new();
     for (action, said) in steps {
-        let is_key = |name: &str| kind.attribute_named(name).is_some_and(|attribute| attribute.key);
-        let of = |record: &ObjectDetails, name: &str| {
-            let found = record.attributes.iter().find(|attribute| attribute.name == name);
-            found.map(|attribute| attribute.value.clone()).unwrap_or_default()
-        };
-        let there = all.iter().find(|record| {
-            let is_same =
-                said.iter().filter(|(name, _)| is_key(name)).all(|(name, value)| of(record, name) == *value);
-            record.name == *profile && is_same
-        });
-        let is_list = |name: &str| {
-            matches!(
-                kind.attribute_named(name).map(|attribute| attribute.form),
-                Some(trimaran_client::proto::attribute::Form::List { .. })
-            )
-        };
+        let found = meant(*kind, &all, said).map(|at| &all[at]);
         let has = |record: &ObjectDetails, name: &str, value: &str| {
-            let is = of(record, name);
-            if !is_list(name) {
+            let is = value_of(record, name);
+            if !is_list(*kind, name) {
                 return is == value;
             }
-            let members: Vec<&str> = is.split(',').collect();
-            value.split(',').all(|member| members.contains(&member))
+            let is = members(&is);
+            value.split(',').all(|member| is.iter().any(|of| of == member))
         };
-        let changes = match (action, there) {
-            (Action::RemoveAll, _) => all.iter().any(|record| record.name == *profile),
+        let changes = match (action, found) {
+            (Action::RemoveAll, _) => !all.is_empty(),
             (Action::Remove, None) => false,
             (Action::Remove, Some(record)) => {
-                let lists: Vec<_> = said.iter().filter(|(name, _)| is_list(name)).collect();
+                let lists: Vec<_> = said.iter().filter(|(name, _)| is_list(*kind, name)).collect();
                 let is_left = |(name, value): &&(&'static str, String)| {
-                    let is = of(record, name);
-                    value.split(',').any(|member| is.split(',').any(|other| other == member))
+                    let is = members(&value_of(record, name));
+                    value.split(',').any(|member| is.iter().any(|of| of == member))
                 };
                 lists.is_empty() || lists.iter().any(is_left)
             }
             (Action::Add | Action::Replace, None) => true,
-            (Action::Add | Action::Replace, Some(record)) => {
-                said.iter().any(|(name, value)| !has(record, name, value))
-            }
+            (Action::Add, Some(record)) => said.iter().any(|(name, value)| !has(record, name, value)),
+            (Action::Replace, Some(record)) => differs(*kind, record, said),
         };
         if changes {
-            // A record that is there is not added a second time, and is brought to what is said.
-            let action =
-                if there.is_some() && *action == Action::Add && !said.iter().any(|(name, _)| is_list(name)) {
-                    Action::Replace
-                } else {
-                    *action
-                };
-            left.push((action, said.clone()));
+            left.push((*action, said.clone()));
         }
     }
     if left.is_empty() {
@@ -329,6 +476,30 @@ mod tests {
             error.to_string(),
             "not deleted QLOCAL(SMALL): The queue has messages. (completion code 2, reason 2055 Q_NOT_EMPTY)"
         );
+    }
+
+    #[test]
+    fn a_record_is_foretold_as_the_queue_manager_keeps_it() {
+        let mut records = Vec::new();
+        let mut step = |action, said: &[(&'static str, &str)]| {
+            let said: Vec<(&'static str, String)> =
+                said.iter().map(|(name, value)| (*name, value.to_string())).collect();
+            let differed = records.first().is_none_or(|record| differs(Kind::ChannelAuth, record, &said));
+            take_step(Kind::ChannelAuth, "APP", &mut records, action, &said);
+            let list = records.first().map(|record| value_of(record, "USERLIST"));
+            (differed, list.unwrap_or_else(|| "none".into()))
+        };
+        let of = "BLOCKUSER";
+        assert_eq!(step(Action::Add, &[("TYPE", of), ("USERLIST", "a,b")]), (true, "a,b".into()));
+        assert_eq!(step(Action::Add, &[("TYPE", of), ("USERLIST", "b,c")]), (true, "a,b,c".into()));
+        assert_eq!(step(Action::Replace, &[("TYPE", of), ("USERLIST", "c,b,a")]), (false, "c,b,a".into()));
+        assert_eq!(step(Action::Replace, &[("TYPE", of), ("USERLIST", "a")]), (true, "a".into()));
+        assert_eq!(step(Action::Add, &[("TYPE", of), ("DESCR", "why")]), (true, "a".into()));
+        assert!(
+            step(Action::Replace, &[("TYPE", of), ("USERLIST", "a")]).0,
+            "what is not said has its default"
+        );
+        assert_eq!(step(Action::Remove, &[("TYPE", of), ("USERLIST", "a,x")]), (true, "none".into()));
     }
 
     #[test]

@@ -2,23 +2,23 @@
 
 use std::{ffi::OsString, path::Path};
 
-use serde_json::json;
-
 use crate::{
     arguments::{Command, Global},
+    authorities,
     output::{Failure, Outcome},
-    say,
 };
 
 /// What can be linked to.
-pub const NAMES: [&str; 18] = [
-    "runmqsc", "runmqdlq", "dspmq", "crtmqm", "dltmqm", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc",
-    "amqsput", "amqsputc", "amqsget", "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
+pub const NAMES: [&str; 22] = [
+    "runmqsc", "runmqdlq", "dspmq", "crtmqm", "dltmqm", "strmqm", "endmqm", "dspmqver", "dmpmqcfg",
+    "dmpmqmsg", "mqrc", "setmqaut", "dspmqaut", "dmpmqaut", "amqsput", "amqsputc", "amqsget", "amqsgetc",
+    "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
 ];
 
 /// Commands of MQ with options of two letters behind one dash, and those: here such an option has two dashes.
-const OF_TWO_LETTERS: [(&str, &[&str]); 3] = [
-    ("strmqm", &["-ns"]),
+const OF_TWO_LETTERS: [(&str, &[&str]); 4] = [
+    ("setmqaut", &["-remove"]),
+    ("strmqm", &["-ns", "-si", "-ss"]),
     ("endmqm", &["-tp"]),
     (
         "crtmqm",
@@ -44,6 +44,12 @@ pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
             *word = format!("-{}", word.to_string_lossy()).into();
         }
     }
+    if arguments.get(1).is_some_and(|command| command == "setmqaut") {
+        let is_change = |word: &&mut OsString| word.to_str().is_some_and(authorities::is_change);
+        for word in arguments.iter_mut().skip(2).filter(is_change) {
+            *word = format!("--change={}", word.to_string_lossy()).into();
+        }
+    }
     arguments
 }
 
@@ -52,6 +58,10 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
     let text = match command {
         Command::Runmqsc(_) => "runmqsc has no JSON: `display`, `queue show` and the like have it",
         Command::Dmpmqcfg(_) => "dmpmqcfg has no JSON: what it prints is a script of MQSC; `display` has it",
+        Command::Dmpmqmsg(_) => "dmpmqmsg has no JSON: `browse --json-lines` and `put --json-lines` have it",
+        Command::Setmqaut(_) | Command::Dspmqaut(_) | Command::Dmpmqaut(_) => {
+            "setmqaut, dspmqaut and dmpmqaut have no JSON: `set AUTHREC` and `display AUTHREC` have it"
+        }
         Command::Runmqdlq(_) => "runmqdlq has no JSON: `requeue` has it",
         Command::Amqsput(_) => "amqsput has no JSON: `put` has it",
         Command::Amqsget(_) => "amqsget has no JSON: `get` has it",
@@ -66,25 +76,6 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
         _ => return Ok(()),
     };
     if global.json { Err(Failure::Usage(text.to_string())) } else { Ok(()) }
-}
-
-/// dspmqver.
-pub fn version(global: &Global) -> Outcome {
-    if global.json {
-        say!(
-            "{}",
-            json!({
-                "name": "Trimaran", "version": concat!(env!("CARGO_PKG_VERSION"), ".0"), "os": std::env::consts::OS,
-                "architecture": std::env::consts::ARCH, "max_command_level": trimaran_client::proto::attribute::CMDLEVEL,
-            })
-        );
-        return Ok(());
-    }
-    say!("Name:        Trimaran");
-    say!("Version:     {}.0", env!("CARGO_PKG_VERSION"));
-    say!("Platform:    Trimaran for {} ({})", std::env::consts::OS, std::env::consts::ARCH);
-    say!("MaxCmdLevel: {}", trimaran_client::proto::attribute::CMDLEVEL);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -104,6 +95,10 @@ mod tests {
         assert_eq!(
             by(&["crtmqm", "-lf", "9", "-q", "QM1"]),
             ["trimaran", "crtmqm", "--lf", "9", "-q", "QM1"]
+        );
+        assert_eq!(
+            by(&["setmqaut", "-t", "q", "+get", "-put", "-remove", "-p", "joe"]),
+            ["trimaran", "setmqaut", "-t", "q", "--change=+get", "--change=-put", "--remove", "-p", "joe"]
         );
         assert_eq!(by(&["trimaran", "put", "-ns"]), ["trimaran", "put", "-ns"]);
         assert_eq!(by(&["trimaran", "status"]), ["trimaran", "status"]);

@@ -78,19 +78,29 @@ impl DeadLetter {
     }
 }
 
-/// Gets the message with this id that is a dead letter and wanted, with the letter; None when there is none any more. Programs may
-/// give several messages one id: those that are not wanted are put back, behind the others.
+/// Gets the message with this id that is a dead letter and wanted, with the letter.
 pub async fn take(
     unit: &mut UnitOfWork,
     queue: &str,
     id: &[u8],
     is_wanted: impl Fn(&DeadLetter) -> bool,
 ) -> Result<Option<(Message, DeadLetter)>, Error> {
+    take_one(unit, queue, id, |message| DeadLetter::of(message).filter(&is_wanted)).await
+}
+
+/// Gets the message with this id that is chosen, with what was chosen it for; None when there is none any more. Programs may
+/// give several messages one id: those that are not wanted are put back, behind the others.
+pub async fn take_one<T>(
+    unit: &mut UnitOfWork,
+    queue: &str,
+    id: &[u8],
+    choose: impl Fn(&Message) -> Option<T>,
+) -> Result<Option<(Message, T)>, Error> {
     let mut others = Vec::new();
     let found = loop {
         let Some(message) = unit.get(queue, GetOptions::new().message_id(id)).await? else { break None };
-        match DeadLetter::of(&message).filter(&is_wanted) {
-            Some(letter) => break Some((message, letter)),
+        match choose(&message) {
+            Some(chosen) => break Some((message, chosen)),
             None => others.push(message),
         }
     };

@@ -30,3 +30,26 @@ pub fn run(command: GenerateCommand) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_and_completions() {
+        let directory = tempfile::tempdir().unwrap();
+        generate::write_manual(&Cli::command(), "1", directory.path()).unwrap();
+        let completions = generate::completions(&Cli::command(), "bash".parse().unwrap());
+        let completions = String::from_utf8(completions).unwrap();
+        for name in control::NAMES.iter().filter(|name| !name.starts_with("amqs")) {
+            assert!(directory.path().join(format!("trimaran-{name}.1")).exists(), "{name} has a page");
+            assert!(completions.contains(name), "{name} is completed");
+        }
+        // `-h` is not its help.
+        let page = std::fs::read_to_string(directory.path().join("trimaran-dmpmqmsg.1")).unwrap();
+        assert!(
+            page.contains("Strip the dead\\-letter header") && !page.contains("\\fB\\-h\\fR, \\fB\\-\\-help"),
+            "{page}"
+        );
+    }
+}

@@ -25,9 +25,9 @@ Exit codes
   5  Something on this machine: a file that cannot be read or written, a certificate that has expired or cannot be
      used, a program that cannot be started.
 
-runmqsc, dspmq, crtmqm, dltmqm, strmqm, endmqm, mqrc and the samples (amqsput, …) have the exit codes of IBM MQ's, but
-for a command line that cannot be understood: that is 2. Of those of the samples that are reason codes a shell shows the last
-eight bits: 234 is 2538.
+runmqsc, dspmq, crtmqm, dltmqm, strmqm, endmqm, mqrc, setmqaut, dspmqaut, dmpmqaut, dmpmqmsg and the samples (amqsput, …)
+have the exit codes of IBM MQ's, but for a command line that cannot be understood: that is 2. Of those of dmpmqmsg and the samples
+that are reason codes a shell shows the last eight bits: 234 is 2538.
 
 With --json the error is one JSON object on standard error: exit_code and text, and with the codes 1, 3 and 4 the reason and
 its name where the queue manager, or its absence, gave one.",

@@ -17,12 +17,15 @@ mod attributes;
 mod queue;
 mod requeue;
 mod object;
+mod authorities;
 mod control;
 mod mqrc;
 mod terminal;
 mod runmqsc;
 mod runmqdlq;
+mod dmpmqmsg;
 mod dspmq;
+mod dspmqver;
 mod running;
 mod creating;
 mod dmpmqcfg;
@@ -96,14 +99,18 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Set(args) => object::set(global, args).await,
         Command::Runmqsc(args) => runmqsc::run(global, args).await,
         Command::Runmqdlq(args) => runmqdlq::run(global, args).await,
+        Command::Dmpmqmsg(args) => dmpmqmsg::run(global, args).await,
         Command::Apply(args) => apply::run(global, args).await,
         Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
+        Command::Setmqaut(args) => authorities::set(global, args).await,
+        Command::Dspmqaut(args) => authorities::display(global, args).await,
+        Command::Dmpmqaut(args) => authorities::dump(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,
         Command::Crtmqm(args) => creating::create(global, args).await,
         Command::Dltmqm(args) => creating::delete(global, args).await,
         Command::Strmqm(args) => running::start(global, args).await,
         Command::Endmqm(args) => running::end(global, args).await,
-        Command::Dspmqver => control::version(global),
+        Command::Dspmqver(args) => dspmqver::run(global, args),
         Command::Mqrc(args) => mqrc::run(global, args),
         Command::Status(args) => status::run(global, args).await,
         Command::Move(args) => placement::move_to(global, args).await,

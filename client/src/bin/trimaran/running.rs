@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use trimaran_client::{Error, QueueManagerStatus, RunRequest, RunState, reason};
 
 use crate::{
-    arguments::{EndmqmArgs, Global, StrmqmArgs},
+    arguments::{EndmqmArgs, Global, StrmqmArgs, StrmqmElsewhere},
     output::{Failure, Outcome, patiently},
     say,
     status::{self, Picture, is_ended},
@@ -43,6 +43,7 @@ pub async fn start(global: &Global, args: StrmqmArgs) -> Outcome {
         _ => {}
     }
     wanted.say(&format!("IBM MQ queue manager '{name}' starting."));
+    said_once(&args.elsewhere).iter().for_each(|line| wanted.say(&format!("    {line}")));
     wanted.tell(RunState::Running, false).await?;
     let serves = |manager: &QueueManagerStatus| manager.role == "active";
     let manager = wanted.wait_until(global.patience(), serves).await?.ok_or_else(|| {
@@ -54,11 +55,38 @@ pub async fn start(global: &Global, args: StrmqmArgs) -> Outcome {
     Ok(())
 }
 
+/// Options that have no meaning here, each with what is in its place.
+fn said_once(elsewhere: &StrmqmElsewhere) -> Vec<String> {
+    let told = [
+        (
+            elsewhere.activate || elsewhere.replay,
+            "-a, -r: no node is a backup; each has all that is in the log",
+        ),
+        (
+            elsewhere.default_objects,
+            "-c: the system objects are made when a queue manager is created, and stay",
+        ),
+        (elsewhere.details.is_some(), "-d: what is worth a line is said"),
+        (elsewhere.level.is_some(), "-e: `trimaran cluster upgrade` raises the version"),
+        (elsewhere.force, "-f: nothing has to be forced; `trimaran recover` goes on where logs are damaged"),
+        (elsewhere.interactively || elsewhere.as_service, "-si, -ss: nodes are started by the system"),
+    ];
+    told.iter().filter(|(said, _)| *said).map(|(_, text)| format!("{text}.")).collect()
+}
+
 // ---- endmqm ----
 
 pub async fn end(global: &Global, args: EndmqmArgs) -> Outcome {
     let wanted = Wanted::of(global, args.name, args.quiet);
     let manager = wanted.look().await?;
+    if args.standby {
+        let text = format!(
+            "AMQ8101S: IBM MQ error: an instance that stands by ends with its node: `trimaran node drain NODE`, then stop the node \
+             there; {}.",
+            copies(&manager)
+        );
+        return Err(Failure::Control { code: UNEXPECTED, text });
+    }
     if manager.role != "active" {
         let why = match (manager.role.as_str(), manager.waits.as_str()) {
             ("ended", _) => "It was ended before.".to_owned(),
@@ -69,7 +97,8 @@ pub async fn end(global: &Global, args: EndmqmArgs) -> Outcome {
         return Err(Failure::Control { code: NOT_AVAILABLE, text });
     }
     if args.switch_over {
-        return wanted.switch_over(&manager).await;
+        let units_within = (args.immediately || args.preemptively).then_some(Duration::ZERO);
+        return wanted.switch_over(&manager, units_within).await;
     }
     let target = args.target.or(args.target_preemptive).map(Duration::from_secs);
     if args.immediately || args.preemptively {
@@ -213,13 +242,13 @@ impl Wanted<'_> {
         self.say(&format!("    No node serves it until `strmqm {}`; {}.", manager.name, copies(manager)));
     }
 
-    async fn switch_over(&self, manager: &QueueManagerStatus) -> Outcome {
+    async fn switch_over(&self, manager: &QueueManagerStatus, units_within: Option<Duration>) -> Outcome {
         let name = &manager.name;
         self.say(&format!("IBM MQ queue manager '{name}' ending."));
         let global = Global { queue_manager: Some(name.clone()), ..self.global.clone() };
         let moving = async {
             let connection = global.builder()?.connect().await?;
-            connection.admin().move_to("").await?;
+            connection.admin().move_within("", units_within).await?;
             Ok::<_, Failure>(())
         };
         if let Err(failure) = patiently("moving", moving).await {

@@ -257,11 +257,34 @@ pub struct StrmqmArgs {
     /// Say nothing but errors
     #[arg(short = 'z')]
     pub quiet: bool,
+    #[command(flatten)]
+    pub elsewhere: StrmqmElsewhere,
+}
+
+/// What MQ's command has, and what is said of it here.
+#[derive(Debug, Args)]
+pub struct StrmqmElsewhere {
+    #[arg(short = 'a', hide = true)]
+    pub activate: bool,
+    #[arg(short = 'c', hide = true)]
+    pub default_objects: bool,
+    #[arg(short = 'd', value_name = "DETAIL", hide = true, value_parser = ["none", "minimal", "all"])]
+    pub details: Option<String>,
+    #[arg(short = 'e', value_name = "CMDLEVEL=LEVEL", hide = true)]
+    pub level: Option<String>,
+    #[arg(short = 'f', hide = true)]
+    pub force: bool,
+    #[arg(short = 'r', hide = true)]
+    pub replay: bool,
+    #[arg(long = "si", hide = true)]
+    pub interactively: bool,
+    #[arg(long = "ss", hide = true)]
+    pub as_service: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "trimaran endmqm [-c | -w | -i | -p] [-r] [-s] [-t SECONDS] [-z] [QMGR]",
+    override_usage = "trimaran endmqm [-c | -w | -i | -p] [-r] [-s] [-t SECONDS] [-x] [-z] [QMGR]",
     after_help = "\
 Examples:
   trimaran endmqm -w ha.queue.manager      waits for the programs, and until it has ended
@@ -292,9 +315,12 @@ pub struct EndmqmArgs {
     /// Programs that can connect again are told to
     #[arg(short = 'r')]
     pub reconnect: bool,
-    /// Another node serves it on
-    #[arg(short = 's', conflicts_with_all = ["immediately", "preemptively", "target"])]
+    /// Another node serves it on; with -i, units of work that are open are backed out at once
+    #[arg(short = 's', conflicts_with = "target")]
     pub switch_over: bool,
+    /// A standby instance, which ends with its node here: refused, with what to do
+    #[arg(short = 'x', conflicts_with_all = ["controlled", "wait", "immediately", "preemptively", "switch_over"])]
+    pub standby: bool,
     /// Wait so many seconds for the programs, then as with -i
     #[arg(short = 't', value_name = "SECONDS")]
     pub target: Option<u64>,
@@ -307,10 +333,67 @@ pub struct EndmqmArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  trimaran mqrc 2035\n  trimaran mqrc MQRC_NOT_AUTHORIZED\n  trimaran mqrc 0x7f3"
-)]
+#[command(after_help = "\
+Examples:
+  trimaran mqrc 2035
+  trimaran mqrc MQRC_NOT_AUTHORIZED
+  trimaran mqrc 0x7f3
+  trimaran mqrc -b -f 2050 -l 2059        numbers and names of a range")]
 pub struct MqrcArgs {
     /// Number, number in hexadecimal behind 0x, or name
-    pub reason: String,
+    #[arg(required_unless_present_any = ["first", "number"])]
+    pub reason: Option<String>,
+    /// The number, as MQ's command takes it
+    #[arg(short = 'r', value_name = "NUMBER", conflicts_with = "reason")]
+    pub number: Option<String>,
+    /// All of a range, from here on
+    #[arg(short = 'f', value_name = "NUMBER", conflicts_with_all = ["reason", "number"])]
+    pub first: Option<u32>,
+    /// To here; without it all that follow
+    #[arg(short = 'l', value_name = "NUMBER", requires = "first")]
+    pub last: Option<u32>,
+    /// Without the sentences
+    #[arg(short = 'b')]
+    pub brief: bool,
+    /// In all lists of codes, which is what is always done
+    #[arg(short = 'a')]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran dspmqver
+  trimaran dspmqver -b -f 2                the version alone, for a script
+
+Fields of -f, added up: 1 name, 2 version, 16 platform, 32 addressing mode, 64 operating system, 128 installation, 512 its path, 2048 command
+level. Others of MQ's, those of Java and of single components (-p, -v), are not here and leave no line.")]
+pub struct DspmqverArgs {
+    /// All fields
+    #[arg(short = 'a')]
+    pub all: bool,
+    /// Values without their titles
+    #[arg(short = 'b')]
+    pub brief: bool,
+    /// Only these fields: a sum of numbers
+    #[arg(short = 'f', value_name = "FIELDS", value_parser = parse_fields)]
+    pub fields: Option<u32>,
+    /// Of all installations, of which there is one
+    #[arg(short = 'i')]
+    pub installations: bool,
+    /// Of components: a sum of numbers; there is one
+    #[arg(short = 'p', value_name = "COMPONENTS", value_parser = parse_fields)]
+    pub components: Option<u32>,
+    /// All fields
+    #[arg(short = 'v')]
+    pub verbose: bool,
+}
+
+/// Decimal, or hexadecimal behind 0x.
+fn parse_fields(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    number.ok_or_else(|| "write a number".to_string())
 }

@@ -3,18 +3,21 @@
 //! Here is the command as a whole and what is said to all of its subcommands; each of the files is one family of them,
 //! `values` what is written behind more than one.
 
+mod authorities;
 mod messages;
 mod samples;
 mod objects;
 mod control;
 mod failovers;
 mod running;
+mod saving;
 mod setup;
 mod values;
 
+pub use authorities::{DmpmqautArgs, DspmqautArgs, ProfileArgs, SetmqautArgs};
 pub use control::{
-    ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs,
-    RunmqdlqArgs, RunmqscArgs, StrmqmArgs,
+    ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, DspmqverArgs, EndmqmArgs,
+    MqrcArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs, StrmqmElsewhere,
 };
 pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
@@ -23,6 +26,7 @@ pub use messages::{
 pub use objects::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, QueueCommand, SetArgs};
 pub use running::{MoveArgs, NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs};
 pub use samples::{AmqsbcgArgs, AmqsgbrArgs, AmqsgetArgs, AmqsputArgs};
+pub use saving::DmpmqmsgArgs;
 pub use setup::{CertsCommand, ClusterCommand, DemoArgs, GenerateCommand, InitArgs};
 pub use values::NamedHosts;
 
@@ -226,10 +230,18 @@ pub enum Command {
     Runmqsc(RunmqscArgs),
     /// Handle dead letters by the rules of a table, read from standard input
     Runmqdlq(RunmqdlqArgs),
+    /// Save messages to files and restore them, copy and move them
+    Dmpmqmsg(DmpmqmsgArgs),
     /// Bring definitions in line with a script of MQSC; says what it changed
     Apply(ApplyArgs),
     /// Print definitions as commands of MQSC that make them again
     Dmpmqcfg(DmpmqcfgArgs),
+    /// Give users and groups authorities on objects, and take them away
+    Setmqaut(SetmqautArgs),
+    /// Show what a user or a group may do with an object
+    Dspmqaut(DspmqautArgs),
+    /// Print records of authorities
+    Dmpmqaut(DmpmqautArgs),
     /// Show queue managers and how they are
     Dspmq(DspmqArgs),
     /// Create a queue manager on all nodes, while they run
@@ -241,7 +253,7 @@ pub enum Command {
     /// End a queue manager: no node serves it until it is started
     Endmqm(EndmqmArgs),
     /// Show the version
-    Dspmqver,
+    Dspmqver(DspmqverArgs),
     /// What a reason code is called, and what to do about it
     Mqrc(MqrcArgs),
     /// Who serves, who is in sync, and what a failover would lose
