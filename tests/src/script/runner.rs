@@ -55,7 +55,7 @@ app A commit [unit=X]      app A backout      app A outcome X      app A inquire
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME] [selector="color = 'red'"]
 app A close QUEUE [delete] [purge]
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
-crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
+crash leader|N|all    power leader|N|all    pause leader|N 2s    pause-agent leader|N 2s    isolate leader|N    cut-clients leader|N    mend
 start N|all           drain leader|N|all      add N [N ...]        remove leader|N     replace OLD NEW
 move [N] [units=2s] [later (its answer comes when it comes)]
 maintain leader|N [force]                   resume N            raise
@@ -322,6 +322,13 @@ impl Runner {
                 let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
                 let until = self.world.now + us;
                 self.world.node_mut(id).paused_until = Some(until);
+                Ok(())
+            }
+            "pause-agent" => {
+                let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
+                let now = self.world.now;
+                let node = self.world.node_mut(id);
+                (node.agents_paused_from, node.agents_paused_until) = (now, now + us);
                 Ok(())
             }
             "isolate" => {
