@@ -52,3 +52,18 @@ fn an_inspection_names_the_directory_it_could_not_look_into() {
         }
     }
 }
+
+#[test]
+fn a_node_that_is_refused_for_its_certificates_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.toml");
+    let text = "cluster = \"typo\"\n[[nodes]]\nname = \"a\"\nid = 1\npeer = \"127.0.0.1:1\"\nclient = \"127.0.0.1:2\"\n\
+                http = \"127.0.0.1:3\"\n[directories]\nlog = \"log\"\ndata = \"data\"\n\
+                [tls]\nca = \"ca.pem\"\ncertificate = \"a.pem\"\nkey = \"a.key\"\n";
+    std::fs::write(&file, text).unwrap();
+    let output = node(&["run", "--config", file.to_str().unwrap(), "--node", "a"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("ca.pem") && said.contains("No such file or directory"), "{said}");
+    assert!(!directory.path().join("log").exists(), "a name that was wrong would stay in it");
+}

@@ -60,9 +60,7 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
         release = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
-    let standing = Standing::default();
-    config.limits.connections = raise_descriptors(&config, &standing);
+    // Before anything is written: a name of the cluster that its certificates do not have would stay in the directories.
     let tls = match config.tls_options() {
         None => None,
         Some(options) => {
@@ -70,6 +68,9 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
             Some(Arc::new(loaded))
         }
     };
+    let directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
+    let standing = Standing::default();
+    config.limits.connections = raise_descriptors(&config, &standing);
     let sockets = Sockets::bind(&config)?;
     let agent = Addresses::start(&config, &sockets.peer, &standing)?;
     let reserve = Arc::new(Reserve::find(&config));
