@@ -38,6 +38,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::layer::util::{Identity, Stack};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
+pub(in crate::listener) use self::admin::status_of;
+pub(in crate::listener) use self::convert::{
+    changed_object, check_listed, displayed_kinds, object_name, record_action,
+};
 pub use self::convert::{object_details, session_details};
 
 use self::admin::Administration;
