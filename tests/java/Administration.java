@@ -271,7 +271,7 @@ public class Administration {
         MQQueue commands = manager.accessQueue("SYSTEM.ADMIN.COMMAND.QUEUE", CMQC.MQOO_OUTPUT);
         MQQueue replies = manager.accessQueue("PCF.C", CMQC.MQOO_INPUT_SHARED);
         for (int encoding : new int[] {273, 546}) {
-            for (int ccsid : new int[] {1208, 819, 1200, 850}) {
+            for (int ccsid : new int[] {1208, 819, 850}) {
                 MQMessage put = new MQMessage();
                 put.format = CMQC.MQFMT_ADMIN;
                 put.messageType = CMQC.MQMT_REQUEST;
@@ -293,16 +293,18 @@ public class Administration {
                 boolean isPassed = Arrays.equals(got.messageId, put.messageId) && Arrays.equals(got.correlationId, put.correlationId);
                 boolean isAnswer = Arrays.equals(got.correlationId, put.messageId);
                 PCFMessage reply = new PCFMessage(got);
-                if (got.messageType != CMQC.MQMT_REPLY || got.encoding != encoding || got.characterSet != ccsid
+                if (reply.getReason() != 0) {
+                    System.out.println("refused in " + encoding + " " + ccsid + ": " + reply.getReason());
+                } else if (got.messageType != CMQC.MQMT_REPLY || got.encoding != encoding || got.characterSet != ccsid
                     || !(passes ? isPassed : isAnswer) || !got.putApplicationName.trim().equals("amqpcsea")
                     || !reply.getStringParameterValue(CMQC.MQCA_Q_NAME).trim().equals("PCF.A")) {
                     System.out.println("wrong in " + encoding + " " + ccsid + ": " + got + reply);
                 }
             }
         }
-        System.out.println("by hand in both orders and four character sets");
+        System.out.println("by hand in both orders and three character sets");
 
-        MQQueue dead = manager.accessQueue("PCF.DEAD", CMQC.MQOO_INPUT_SHARED);
+        MQQueue dead = manager.accessQueue("DEAD.PCF", CMQC.MQOO_INPUT_SHARED);
         MQMessage text = new MQMessage();
         text.format = CMQC.MQFMT_STRING;
         text.writeString("no command");

@@ -4,9 +4,11 @@
 //! of [`crate::attribute`]. What comes of it is a command of [`crate::mqsc`], so that nothing is decided here that is decided there.
 
 use super::attributes::{hexadecimal, queue_type, said, text_of, type_selector, unknown};
-use super::numbers::{Operator, command as number, parameter as id, reason};
+use super::numbers::{command as number, parameter as id, reason};
+use super::said::{Said, not_a_value};
 use super::status::{self, CURRENT_CHANNEL};
 use super::structure::{Fault, Message, Parameter, Value, kind};
+use super::table::{About, COMMANDS, Verb, What};
 use crate::attribute::Kind;
 use crate::mqsc::{self, Command, Display, Filter, Subject, Wanted};
 
@@ -64,125 +66,6 @@ pub(super) enum Tells {
     /// Text, as MQSC answers.
     Text,
 }
-
-/// What a command is about, by its number.
-struct About {
-    command: i32,
-    verb: Verb,
-    what: What,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Verb {
-    Inquire,
-    Names,
-    Create,
-    Change,
-    Copy,
-    Delete,
-}
-
-/// A kind of object in PCF.
-#[derive(Clone, Copy)]
-struct What {
-    /// None for queues, of which a parameter says the kind.
-    kind: Option<Kind>,
-    name: i32,
-    /// The list of what is wanted.
-    wanted: i32,
-    /// Of a copy: from, to.
-    copy: (i32, i32),
-    /// Lists of names and of types.
-    names: (i32, Option<i32>),
-}
-
-const QUEUE: What = What {
-    kind: None,
-    name: id::Q_NAME,
-    wanted: id::Q_ATTRS,
-    copy: (3001, 3002),
-    names: (id::Q_NAMES, Some(id::Q_TYPES)),
-};
-const MANAGER: What =
-    What { kind: Some(Kind::QueueManager), name: 0, wanted: id::Q_MGR_ATTRS, copy: (0, 0), names: (0, None) };
-const CHANNEL: What = What {
-    kind: Some(Kind::Channel),
-    name: id::CHANNEL_NAME,
-    wanted: id::CHANNEL_ATTRS,
-    copy: (3007, 3008),
-    names: (id::CHANNEL_NAMES, Some(id::CHANNEL_TYPES)),
-};
-const LISTENER: What = What {
-    kind: Some(Kind::Listener),
-    name: id::LISTENER_NAME,
-    wanted: id::LISTENER_ATTRS,
-    copy: (3124, 3125),
-    names: (0, None),
-};
-const TOPIC: What = What {
-    kind: Some(Kind::Topic),
-    name: 2092,
-    wanted: id::TOPIC_ATTRS,
-    copy: (3150, 3149),
-    names: (id::TOPIC_NAMES, None),
-};
-const SUBSCRIPTION: What = What {
-    kind: Some(Kind::Subscription),
-    name: 3152,
-    wanted: id::SUB_ATTRS,
-    copy: (3163, 3164),
-    names: (0, None),
-};
-const AUTH_INFO: What = What {
-    kind: Some(Kind::AuthInfo),
-    name: 2045,
-    wanted: id::AUTH_INFO_ATTRS,
-    copy: (3009, 3010),
-    names: (id::AUTH_INFO_NAMES, None),
-};
-
-const fn about(command: i32, verb: Verb, what: What) -> About {
-    About { command, verb, what }
-}
-
-const COMMANDS: &[About] = &[
-    about(number::INQUIRE_Q_MGR, Verb::Inquire, MANAGER),
-    about(number::CHANGE_Q_MGR, Verb::Change, MANAGER),
-    about(number::INQUIRE_Q, Verb::Inquire, QUEUE),
-    about(number::INQUIRE_Q_NAMES, Verb::Names, QUEUE),
-    about(number::CREATE_Q, Verb::Create, QUEUE),
-    about(number::CHANGE_Q, Verb::Change, QUEUE),
-    about(number::COPY_Q, Verb::Copy, QUEUE),
-    about(number::DELETE_Q, Verb::Delete, QUEUE),
-    about(number::INQUIRE_CHANNEL, Verb::Inquire, CHANNEL),
-    about(number::INQUIRE_CHANNEL_NAMES, Verb::Names, CHANNEL),
-    about(number::CREATE_CHANNEL, Verb::Create, CHANNEL),
-    about(number::CHANGE_CHANNEL, Verb::Change, CHANNEL),
-    about(number::COPY_CHANNEL, Verb::Copy, CHANNEL),
-    about(number::DELETE_CHANNEL, Verb::Delete, CHANNEL),
-    about(number::INQUIRE_LISTENER, Verb::Inquire, LISTENER),
-    about(number::CREATE_LISTENER, Verb::Create, LISTENER),
-    about(number::CHANGE_LISTENER, Verb::Change, LISTENER),
-    about(number::COPY_LISTENER, Verb::Copy, LISTENER),
-    about(number::DELETE_LISTENER, Verb::Delete, LISTENER),
-    about(number::INQUIRE_TOPIC, Verb::Inquire, TOPIC),
-    about(number::INQUIRE_TOPIC_NAMES, Verb::Names, TOPIC),
-    about(number::CREATE_TOPIC, Verb::Create, TOPIC),
-    about(number::CHANGE_TOPIC, Verb::Change, TOPIC),
-    about(number::COPY_TOPIC, Verb::Copy, TOPIC),
-    about(number::DELETE_TOPIC, Verb::Delete, TOPIC),
-    about(number::INQUIRE_SUBSCRIPTION, Verb::Inquire, SUBSCRIPTION),
-    about(number::CREATE_SUBSCRIPTION, Verb::Create, SUBSCRIPTION),
-    about(number::CHANGE_SUBSCRIPTION, Verb::Change, SUBSCRIPTION),
-    about(number::COPY_SUBSCRIPTION, Verb::Copy, SUBSCRIPTION),
-    about(number::DELETE_SUBSCRIPTION, Verb::Delete, SUBSCRIPTION),
-    about(number::INQUIRE_AUTH_INFO, Verb::Inquire, AUTH_INFO),
-    about(number::INQUIRE_AUTH_INFO_NAMES, Verb::Names, AUTH_INFO),
-    about(number::CREATE_AUTH_INFO, Verb::Create, AUTH_INFO),
-    about(number::CHANGE_AUTH_INFO, Verb::Change, AUTH_INFO),
-    about(number::COPY_AUTH_INFO, Verb::Copy, AUTH_INFO),
-    about(number::DELETE_AUTH_INFO, Verb::Delete, AUTH_INFO),
-];
 
 /// Understands a command.
 ///
@@ -258,109 +141,7 @@ pub(super) fn to_queue(
     if deletes { said.delete(kind, name) } else { said.change(kind, name) }
 }
 
-/// The parameters of a command that nobody has looked at yet.
-struct Said<'a> {
-    left: Vec<&'a Parameter>,
-}
-
-fn not_a_value(parameter: i32, value: i32) -> Fault {
-    Fault::new(reason::PARM_VALUE_ERROR, format!("The parameter {parameter} cannot be {value}."))
-        .at(parameter)
-}
-
-impl<'a> Said<'a> {
-    fn new(parameters: &'a [Parameter]) -> Result<Said<'a>, Fault> {
-        let mut seen = std::collections::BTreeSet::new();
-        for parameter in parameters.iter().filter(|parameter| !is_filter(parameter)) {
-            if !seen.insert(parameter.id) {
-                let reason = match parameter.value {
-                    Value::Text(_) | Value::Texts(_) => reason::CFST_DUPLICATE_PARM,
-                    _ => reason::CFIN_DUPLICATE_PARM,
-                };
-                let why = format!("The parameter {} is there twice.", parameter.id);
-                return Err(Fault::new(reason, why).at(parameter.id));
-            }
-        }
-        Ok(Said { left: parameters.iter().collect() })
-    }
-
-    fn take(&mut self, id: i32) -> Option<&'a Parameter> {
-        let found = self.left.iter().position(|parameter| parameter.id == id && !is_filter(parameter))?;
-        Some(self.left.remove(found))
-    }
-
-    fn number(&mut self, id: i32) -> Result<Option<i32>, Fault> {
-        match self.take(id) {
-            None => Ok(None),
-            Some(Parameter { value: Value::Number(number), .. }) => Ok(Some(*number)),
-            Some(other) => Err(unknown(other)),
-        }
-    }
-
-    /// No (0) or yes (1).
-    fn flag(&mut self, id: i32) -> Result<bool, Fault> {
-        match self.number(id)? {
-            None | Some(0) => Ok(false),
-            Some(1) => Ok(true),
-            Some(other) => Err(not_a_value(id, other)),
-        }
-    }
-
-    fn text(&mut self, id: i32) -> Result<Option<String>, Fault> {
-        match self.take(id) {
-            None => Ok(None),
-            Some(Parameter { value: Value::Text(text), .. }) => Ok(Some(text.clone())),
-            Some(other) => Err(unknown(other)),
-        }
-    }
-
-    /// A name without which there is no command.
-    fn needed(&mut self, id: i32) -> Result<String, Fault> {
-        match self.text(id)? {
-            Some(text) => Ok(text),
-            None => Err(self.missing(id)),
-        }
-    }
-
-    /// Where something else stands in its place, that is what is wrong.
-    fn missing(&self, id: i32) -> Fault {
-        match self.left.first() {
-            Some(other) => unknown(other),
-            None => Fault::new(reason::PARM_MISSING, format!("The parameter {id} is missing.")).at(id),
-        }
-    }
-
-    fn wanted(&mut self, id: i32) -> Result<Option<Vec<i32>>, Fault> {
-        let ids = match self.take(id) {
-            None => return Ok(None),
-            Some(Parameter { value: Value::Numbers(ids), .. }) => ids.clone(),
-            Some(Parameter { value: Value::Number(one), .. }) => vec![*one],
-            Some(other) => return Err(unknown(other)),
-        };
-        Ok((!ids.contains(&id::ALL)).then_some(ids))
-    }
-
-    /// What is left may only be filters.
-    fn filters(
-        &mut self,
-        of: impl Fn(&Parameter) -> Option<(&'static str, String)>,
-    ) -> Result<Vec<Filter>, Fault> {
-        let mut filters = Vec::new();
-        for parameter in std::mem::take(&mut self.left) {
-            let operator = match &parameter.value {
-                Value::NumberFilter(operator, _) | Value::TextFilter(operator, _) => *operator,
-                _ => return Err(unknown(parameter)),
-            };
-            let (attribute, value) = of(parameter).ok_or_else(|| unknown(parameter))?;
-            filters.push(Filter { attribute: attribute.to_string(), operator: operator.into(), value });
-        }
-        Ok(filters)
-    }
-
-    fn nothing_left(&self) -> Result<(), Fault> {
-        self.left.first().map_or(Ok(()), |other| Err(unknown(other)))
-    }
-
+impl Said<'_> {
     fn nothing_more(&self, command: Command) -> Result<Asked, Fault> {
         self.nothing_left().map(|()| Asked { does: Does::This(command), tells: Tells::Done })
     }
@@ -648,29 +429,6 @@ impl<'a> Said<'a> {
         };
         Ok(Asked { does, tells: Tells::Text })
     }
-}
-
-impl From<Operator> for mqsc::Operator {
-    fn from(operator: Operator) -> mqsc::Operator {
-        match operator {
-            Operator::Less => mqsc::Operator::Less,
-            Operator::Equal => mqsc::Operator::Equal,
-            Operator::NotGreater => mqsc::Operator::LessOrEqual,
-            Operator::Greater => mqsc::Operator::Greater,
-            Operator::NotEqual => mqsc::Operator::NotEqual,
-            Operator::NotLess => mqsc::Operator::GreaterOrEqual,
-            Operator::Contains => mqsc::Operator::Contains,
-            Operator::Excludes => mqsc::Operator::Excludes,
-            Operator::Like => mqsc::Operator::Like,
-            Operator::NotLike => mqsc::Operator::NotLike,
-            Operator::ContainsGeneric => mqsc::Operator::ContainsLike,
-            Operator::ExcludesGeneric => mqsc::Operator::ExcludesLike,
-        }
-    }
-}
-
-fn is_filter(parameter: &Parameter) -> bool {
-    matches!(parameter.value, Value::NumberFilter(..) | Value::TextFilter(..) | Value::BytesFilter(..))
 }
 
 fn queue_kind(number: i32) -> Result<Kind, Fault> {

@@ -8,14 +8,20 @@
 
 mod numbers;
 mod structure;
+mod reader;
+mod writer;
 mod attributes;
 mod status;
+mod table;
+mod said;
 mod command;
 mod asking;
 
 pub use asking::{Asking, refusal};
 pub use numbers::{Operator, command as commands, parameter, reason};
-pub use structure::{Fault, HEADER_BYTES, Header, Message, Parameter, Value, can_write, header, kind, read};
+pub use reader::{header, read};
+pub use structure::{Fault, HEADER_BYTES, Header, Message, Parameter, Value, kind};
+pub use writer::can_write;
 
 #[cfg(test)]
 mod pcf_test;

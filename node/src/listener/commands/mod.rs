@@ -1,8 +1,8 @@
 //! The command server: administration by messages in PCF that programs put on SYSTEM.ADMIN.COMMAND.QUEUE.
 //!
-//! `server` gets commands and sees to their replies, for each queue manager that the node serves, in a `session` as programs have them;
-//! `asking` asks what a command wants to know, as the user that its message names; `reply` makes messages of replies, and `desk` puts them. What a command
-//! means, and what its replies say, is `trimaran_proto::pcf`.
+//! `server` gets commands and sees to their replies, for each queue manager that the node serves, in a `session` as programs have
+//! them; `asking` asks what a command wants to know, as the user that its message names; `reply` makes messages of replies, and
+//! `desk` puts them. What a command means, and what its replies say, is `trimaran_proto::pcf`.
 //!
 //! **A command and its replies are one unit of work**: the command leaves its queue when its replies are on theirs. What it changes
 //! is an entry of its own, committed before. So after a failover, or where the replies cannot be put, a command is carried out once more,
