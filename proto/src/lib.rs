@@ -1,5 +1,5 @@
 //! Wire and log formats of Trimaran, and what node and client share. No IO, no clock: generated from `proto/`, or written by
-//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`], [`failover`], [`plain`] and [`generate`].
+//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`], [`pcf`], [`failover`], [`plain`] and [`generate`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
@@ -9,6 +9,7 @@
 //! * [`attribute`]: every attribute of every kind of object.
 //! * [`reason`]: MQ's reason codes.
 //! * [`mqsc`]: the commands of MQ's administrators, as text.
+//! * [`pcf`]: the same as messages of programs.
 //! * [`failover`]: records of failovers, sealed one to the other.
 //! * [`plain`]: errors of the operating system and of parsers, in plain words.
 //! * [`generate`]: manual pages and completions of both programs.
@@ -44,6 +45,7 @@ pub mod plain;
 pub mod attribute;
 pub mod reason;
 pub mod mqsc;
+pub mod pcf;
 pub mod failover;
 pub mod generate;
 pub mod cluster;

@@ -27,6 +27,7 @@ impl Errand {
         identity: &Identity,
         application: &str,
     ) -> Result<Errand, Refused> {
+        add(&listener.counters.unary_calls, 1);
         Errand::begin_as(listener, inbox, Connect::new(identity.clone(), application)).await
     }
 
@@ -37,12 +38,29 @@ impl Errand {
         identity: &Identity,
         application: &str,
     ) -> Result<Errand, Refused> {
+        add(&listener.counters.unary_calls, 1);
         let connect = Connect::new(identity.clone(), application);
         Errand::begin_as(listener, inbox, Connect { purpose: Purpose::Errand, ..connect }).await
     }
 
+    /// The session of a program of the queue manager's own.
+    pub async fn of_server(listener: &Listener, inbox: &Inbox, application: &str) -> Result<Errand, Refused> {
+        let connect = Connect::new(Identity::default(), application);
+        Errand::begin_as(listener, inbox, Connect { purpose: Purpose::Server, ..connect }).await
+    }
+
+    /// As [`Errand::to_administer`], for a command that came as a message.
+    pub async fn of_command(
+        listener: &Listener,
+        inbox: &Inbox,
+        identity: Identity,
+        application: String,
+    ) -> Result<Errand, Refused> {
+        let connect = Connect { purpose: Purpose::Errand, ..Connect::new(identity, application) };
+        Errand::begin_as(listener, inbox, connect).await
+    }
+
     async fn begin_as(listener: &Listener, inbox: &Inbox, connect: Connect) -> Result<Errand, Refused> {
-        add(&listener.counters.unary_calls, 1);
         let (handle, outbox) = inbox.open_session(connect).await?;
         let arrived = Vec::new().into_iter();
         Ok(Errand {

@@ -1,6 +1,6 @@
 //! A node as its listeners see it, and what they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,8 @@ pub struct Listener {
     pub backlogs: Arc<Backlogs>,
     /// Who is connected, over all protocols.
     pub connected: Arc<Connected>,
+    /// Queue managers whose commands are taken as messages just now.
+    pub command_servers: watch::Sender<BTreeSet<QueueManagerId>>,
     started: Instant,
 }
 
@@ -122,6 +124,7 @@ impl Listener {
             hang_ups,
             backlogs,
             connected,
+            command_servers: watch::Sender::default(),
             started,
         }
     }

@@ -47,6 +47,8 @@ pub enum Purpose {
     Instance,
     /// One call of an administrator or operator: let in also where nobody is served.
     Errand,
+    /// A program of the queue manager's own, its command server: no client, and nobody waits for it to go.
+    Server,
 }
 
 /// What was agreed.

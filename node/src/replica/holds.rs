@@ -293,7 +293,7 @@ impl Replica {
             "messages on their way from the store are counted by session"
         );
         debug_assert!(
-            session.purpose == Purpose::Program || session.handles.is_empty(),
+            matches!(session.purpose, Purpose::Program | Purpose::Server) || session.handles.is_empty(),
             "an instance of a channel opens nothing"
         );
     }

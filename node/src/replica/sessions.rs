@@ -289,6 +289,8 @@ pub(super) struct Sessions {
     pub by_id: BTreeMap<SessionId, Session>,
     open: BTreeMap<QueueId, OpenCounts>,
     channels: Channels,
+    /// Programs of the queue manager's own.
+    servers: usize,
 }
 
 impl Sessions {
@@ -300,6 +302,7 @@ impl Sessions {
         if session.purpose == Purpose::Instance {
             self.channels.begin(&session.identity);
         }
+        self.servers += usize::from(session.purpose == Purpose::Server);
         let before = self.by_id.insert(id, session);
         assert!(before.is_none(), "session {id} was opened twice");
     }
@@ -320,13 +323,14 @@ impl Sessions {
         self.by_id.values().any(|session| session.unit.is_open())
     }
 
-    /// How many programs are connected.
+    /// How many programs are connected; the queue manager's own are none.
     pub fn programs(&self) -> usize {
+        let others = self.channels.all() as usize + self.servers;
         debug_assert!(
-            self.channels.all() as usize <= self.by_id.len(),
-            "an instance of a channel is a session"
+            others <= self.by_id.len(),
+            "an instance of a channel is a session, and so is a server"
         );
-        self.by_id.len() - self.channels.all() as usize
+        self.by_id.len() - others
     }
 
     /// In the order in which they connected, those behind `after`: a page of them.
@@ -418,6 +422,11 @@ impl Sessions {
             self.channels.all() as usize,
             "channels have as many instances as sessions are instances"
         );
+        debug_assert_eq!(
+            self.by_id.values().filter(|session| session.purpose == Purpose::Server).count(),
+            self.servers,
+            "servers are counted"
+        );
     }
 
     /// All end, and nothing is open any more.
@@ -428,6 +437,7 @@ impl Sessions {
     /// Takes the session out; what it has open stays so until it is closed ([`Sessions::note_close`]).
     pub fn leave(&mut self, session: SessionId) -> Option<Session> {
         let left = self.by_id.remove(&session)?;
+        self.servers -= usize::from(left.purpose == Purpose::Server);
         if left.purpose == Purpose::Instance {
             self.channels.end(&left.identity);
         }

@@ -533,6 +533,7 @@ fn start_listeners(
         move |name, socket, no_more| channels.clone().serve(name, socket, no_more, closed(until.clone()));
     let ports = Ports::new(options, &listener.node.inboxes, port_views, serve);
     drained.push(tokio::spawn(ports.keep(closed(closing.clone()))));
+    drained.push(tokio::spawn(listener::commands::serve(listener.clone(), closed(closing.clone()))));
     drop(entered);
 
     let incoming = security::incoming(

@@ -547,6 +547,7 @@ pub const DEFSOPT: Selector = 4;
 pub const EXCLUSIVE: i32 = 4;
 pub const MAXUMSGS: Selector = 33;
 pub const MAXHANDS: Selector = 11;
+pub const SCMDSERV: Selector = 120;
 pub const QDEPTHHI: Selector = 40;
 pub const QDEPTHLO: Selector = 41;
 pub const TARGET: Selector = 2002;

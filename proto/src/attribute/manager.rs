@@ -49,7 +49,7 @@ pub(super) const TABLE: &[Attribute] = &[
     name(2036, "REPOSNL", OF, Refused(NO_MQ_CLUSTERS), "Namelist of the MQ clusters whose repository this is."),
     name(2102, "PARENT", OF, Refused(NOT_BETWEEN), "Parent in a hierarchy of publish/subscribe."),
     word(119, "SCHINIT", OF, CONTROLLED, 0, Stored, "Whether the channel initiator starts with the queue manager."),
-    word(120, "SCMDSERV", OF, CONTROLLED, 0, Stored, "Whether the command server starts with the queue manager."),
+    word(120, "SCMDSERV", OF, CONTROLLED, 0, Obeyed, "Whether commands are taken as messages (PCF) from SYSTEM.ADMIN.COMMAND.QUEUE."),
     // Publish/subscribe.
     word(187, "PSMODE", OF, &[("DISABLED", 0), ("COMPAT", 1), ("ENABLED", 2)], 2, Stored, "Whether publish/subscribe is on."),
     word(249, "PSCLUS", OF, DISABLED_ENABLED, 1, Stored, "Whether topics may be in an MQ cluster."),

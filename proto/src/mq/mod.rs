@@ -7,10 +7,12 @@
 //! * [`segment`]: what a connection carries; [`split`]: what is longer than one.
 //! * [`flow`]: the body of a segment by its type; the structures are in the modules beside it.
 //! * [`rfh2`]: properties in front of a body.
+//! * [`characters`]: character sets that bodies are converted between.
 //! * [`constants`]: numbers with MQ's names.
 //! * [`cipher_spec`], [`peer_name`]: what a channel may demand of TLS, in MQ's words.
 
 pub mod call;
+pub mod characters;
 pub mod cipher_spec;
 pub mod constants;
 pub mod control;

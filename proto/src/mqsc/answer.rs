@@ -4,6 +4,7 @@ use super::command::{Command, Display, Reply, Subject, Wanted};
 use super::facts::{Fact, Facts, facts_of};
 use super::layout::{self, Cell};
 use super::{message, order, status};
+use crate::admin::v1::ObjectDetails;
 
 /// The lines of an answer, and whether the command was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,14 +46,31 @@ impl Answer {
 
 const FUNCTION_NOT_SUPPORTED: u32 = 2298;
 
+/// What a display finds among objects, with all that has a meaning for each of them.
+pub fn found<'a>(
+    display: &'a Display,
+    objects: &'a [ObjectDetails],
+    queue_manager: &'a str,
+) -> impl Iterator<Item = Facts> + 'a {
+    let all = objects.iter().map(move |object| facts_of(object, queue_manager));
+    all.filter(|facts| passes(display, facts)).map(|mut facts| {
+        let (kind, of_type) = (facts.kind, of_type(&facts).to_string());
+        facts.values.retain(|fact| order::applies(kind, &of_type, fact.name));
+        facts
+    })
+}
+
+fn of_type(facts: &Facts) -> &str {
+    let found = facts.values.iter().find(|fact| matches!(fact.name, "TYPE" | "AUTHTYPE"));
+    found.map_or("", |fact| fact.value.as_str())
+}
+
 fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
     let blocks: Vec<Vec<Cell>> = match (display.subject, reply) {
-        (Subject::Object(_) | Subject::Queues, Reply::Objects(objects)) => objects
-            .iter()
-            .map(|object| facts_of(object, queue_manager))
-            .filter(|facts| passes(display, facts))
-            .map(|facts| cells_of(display, &facts))
-            .collect(),
+        (Subject::Object(_) | Subject::Queues, Reply::Objects(objects)) => {
+            let all = objects.iter().map(|object| facts_of(object, queue_manager));
+            all.filter(|facts| passes(display, facts)).map(|facts| cells_of(display, &facts)).collect()
+        }
         (_, reply) => status::blocks(display, reply, queue_manager),
     };
     if let (true, Subject::QueueHandles, Reply::Sessions(_)) = (blocks.is_empty(), display.subject, reply) {
@@ -94,8 +112,7 @@ fn cells_of(display: &Display, facts: &Facts) -> Vec<Cell> {
     let kind = facts.kind;
     let (always, of_several) = order::usual(kind);
     let is_usual = display.wanted == Wanted::Usual;
-    let of_type = facts.values.iter().find(|fact| matches!(fact.name, "TYPE" | "AUTHTYPE"));
-    let of_type = of_type.map_or("", |fact| fact.value.as_str());
+    let of_type = of_type(facts);
     let mut shown: Vec<&Fact> = facts
         .values
         .iter()

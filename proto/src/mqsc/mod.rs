@@ -28,15 +28,16 @@ mod dump;
 mod script;
 mod complete;
 
-pub use answer::Answer;
+pub use answer::{Answer, found};
 pub use command::{Command, Display, Reply, Request, Subject, Wanted};
 pub use complete::complete;
 pub use dump::dump;
-pub use facts::{Known, live};
+pub use facts::{Fact, Facts, Known, live};
 pub use filter::{Filter, Operator};
 pub use lines::{Joiner, Line};
 pub use parser::parse;
-pub use script::{Script, Step};
+pub use script::{Script, Step, not_understood};
+pub use status::rows;
 pub use syntax::Fault;
 pub use words::{Item, Word, words};
 

@@ -123,7 +123,13 @@ const NOUNS: &[(&str, &str, Noun)] = &[
         "CHI",
         Noun::Missing("Channels need no initiator here: a node takes connections while it serves."),
     ),
-    ("CMDSERV", "CS", Noun::Missing("Commands need no server here: a node takes them while it serves.")),
+    (
+        "CMDSERV",
+        "CS",
+        Noun::Missing(
+            "The command server runs while SCMDSERV of the queue manager says so; DISPLAY QMSTATUS CMDSERV shows it.",
+        ),
+    ),
     ("TRACE", "", Noun::Missing("There is no trace; the log of a node says more with RUST_LOG.")),
 ];
 

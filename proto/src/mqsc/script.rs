@@ -121,13 +121,7 @@ impl Script {
     fn not_understood(&mut self, text: &str, fault: &Fault, shown: &mut Vec<String>) {
         self.read += 1;
         self.wrong += 1;
-        shown.push("AMQ8405I: Syntax error detected at or near end of command segment below:-".to_string());
-        shown.push(text.get(..fault.until).unwrap_or(text).trim_start().to_string());
-        if !fault.why.is_empty() {
-            shown.push(format!("   {}", fault.why));
-        }
-        shown.push(String::new());
-        shown.extend(fault.help.lines());
+        shown.extend(not_understood(text, fault));
     }
 
     /// What came of a command's last request; None when it has none.
@@ -170,4 +164,17 @@ impl Script {
     pub fn exit_code(&self) -> i32 {
         if self.wrong + self.failed == 0 { 0 } else { 10 }
     }
+}
+
+/// What is said of a text that is no command.
+pub fn not_understood(text: &str, fault: &Fault) -> Vec<String> {
+    let mut shown =
+        vec!["AMQ8405I: Syntax error detected at or near end of command segment below:-".to_string()];
+    shown.push(text.get(..fault.until).unwrap_or(text).trim_start().to_string());
+    if !fault.why.is_empty() {
+        shown.push(format!("   {}", fault.why));
+    }
+    shown.push(String::new());
+    shown.extend(fault.help.lines());
+    shown
 }

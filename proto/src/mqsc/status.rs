@@ -70,6 +70,17 @@ fn always(subject: Subject) -> &'static [&'static str] {
 
 /// One block for each thing that is shown.
 pub(super) fn blocks(display: &Display, reply: &Reply, queue_manager: &str) -> Vec<Vec<Cell>> {
+    found(display, reply, queue_manager).map(|row| row.cells(display)).collect()
+}
+
+/// All that is known of each thing that a display of status finds: names of fields and their values.
+pub fn rows(display: &Display, reply: &Reply, queue_manager: &str) -> Vec<Vec<(&'static str, String)>> {
+    let fields =
+        |row: Row| row.0.into_iter().map(|(field, value)| (field, value.unwrap_or_default())).collect();
+    found(display, reply, queue_manager).map(fields).collect()
+}
+
+fn found(display: &Display, reply: &Reply, queue_manager: &str) -> impl Iterator<Item = Row> {
     let found: Vec<Row> = match (display.subject, reply) {
         (Subject::QueueStatus, Reply::Objects(queues)) => {
             queues.iter().map(|queue| of_queue(queue, queue_manager)).collect()
@@ -97,7 +108,7 @@ pub(super) fn blocks(display: &Display, reply: &Reply, queue_manager: &str) -> V
         }
         _ => Vec::new(),
     };
-    found.into_iter().filter(|row| row.passes(display)).map(|row| row.cells(display)).collect()
+    found.into_iter().filter(|row| row.passes(display))
 }
 
 /// Fields with their values; one without a value is a word.
@@ -294,7 +305,7 @@ fn of_manager(status: &StatusResponse, manager: &QueueManagerStatus) -> Row {
             ("TYPE", "QMGR".into()),
             ("STATUS", running.into()),
             ("CHINIT", "RUNNING".into()),
-            ("CMDSERV", "RUNNING".into()),
+            ("CMDSERV", if manager.command_server { "RUNNING" } else { "STOPPED" }.into()),
             ("CONNS", manager.sessions.to_string()),
             ("GRPNAME", status.cluster.clone()),
             ("GRPROLE", "NOTCONFIG".into()),

@@ -158,7 +158,7 @@ fn merge() -> Vec<Step> {
     steps.push(cargo(
         "channels",
         "port 1414, with our own samples and IBM's client libraries",
-        "test --workspace --test amqs --test channels -- --test-threads=1",
+        "test --workspace --test amqs --test channels --test pcf -- --test-threads=1",
     ));
     steps
 }

@@ -8,6 +8,7 @@ mod commands;
 mod frames;
 mod grpc;
 mod minds;
+mod pcf;
 mod pieces;
 mod rows;
 mod samples;
@@ -35,4 +36,5 @@ pub const TARGETS: &[Target] = &[
     segments::TARGET,
     selectors::TARGET,
     channels::TARGET,
+    pcf::TARGET,
 ];

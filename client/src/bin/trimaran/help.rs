@@ -128,7 +128,7 @@ pub fn run(args: HelpArgs) -> Outcome {
             "What to do about one is in the text of the answer that has it. IBM MQ's manuals describe them, too, under"
         );
         say!(
-            "\"API completion and reason codes\" (MQRC_ and the name) and, from 4000 on, \"PCF reason codes\" (MQRCCF_)."
+            "\"API completion and reason codes\" (MQRC_ and the name) and, from 3001 on, \"PCF reason codes\" (MQRCCF_)."
         );
         return Ok(());
     }

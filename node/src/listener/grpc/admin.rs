@@ -15,7 +15,7 @@ use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
 use crate::listener::{Listener, waits};
-use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
+use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView, StatusView};
 use crate::replica::Inbox;
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term, Version,
@@ -217,19 +217,7 @@ impl Admin for Administration {
             let answer = self.ask_any(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
             match answer.completion.data {
                 Data::Status(status) => {
-                    let mut view = convert::queue_manager_status(name, &status);
-                    let (own, membership) = ((node.node, node.name.as_str()), &status.membership);
-                    let waits =
-                        waits::sentence_with_recovery(own, status.role, &status.waits_for, membership);
-                    view.waits = waits.filter(|_| status.leader.is_none()).unwrap_or_default();
-                    let floating = node.addresses.borrow();
-                    let own =
-                        floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
-                    view.addresses = own.map(convert::floating_address).collect();
-                    let ports = node.ports.borrow();
-                    let own = ports.iter().filter(|port| port.queue_manager == *name);
-                    view.listeners = own.map(convert::listener_status).collect();
-                    queue_managers.push(view);
+                    queue_managers.push(status_of(&self.listener, inbox, &status));
                 }
                 _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),
             }
@@ -410,6 +398,27 @@ impl Admin for Administration {
             Ok(MembershipRequest::Replace { old, node: NodeId(id), info: info.clone() })
         }))
     }
+}
+
+/// What a queue manager says of itself, and what its node knows besides.
+pub(in crate::listener) fn status_of(
+    listener: &Listener,
+    inbox: &Inbox,
+    status: &StatusView,
+) -> wire::QueueManagerStatus {
+    let (node, name) = (&listener.node, inbox.name());
+    let mut view = convert::queue_manager_status(name, status);
+    let (own, membership) = ((node.node, node.name.as_str()), &status.membership);
+    let waits = waits::sentence_with_recovery(own, status.role, &status.waits_for, membership);
+    view.waits = waits.filter(|_| status.leader.is_none()).unwrap_or_default();
+    let floating = node.addresses.borrow();
+    let own = floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
+    view.addresses = own.map(convert::floating_address).collect();
+    let ports = node.ports.borrow();
+    let own = ports.iter().filter(|port| port.queue_manager == *name);
+    view.listeners = own.map(convert::listener_status).collect();
+    view.command_server = listener.command_servers.borrow().contains(&inbox.queue_manager());
+    view
 }
 
 /// This node leads it, and it was not ended.

@@ -460,6 +460,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         waits: String::new(),
         addresses: Vec::new(),
         listeners: Vec::new(),
+        command_server: false,
         run_state: run_state(status.run).into(),
     }
 }

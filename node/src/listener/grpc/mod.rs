@@ -39,6 +39,8 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::layer::util::{Identity, Stack};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
+pub(in crate::listener) use self::admin::status_of;
+pub(in crate::listener) use self::convert::{changed_object, record_action};
 pub use self::convert::{object_details, session_details};
 
 use self::admin::Administration;

@@ -1,12 +1,14 @@
-//! Text that a program wants in a character set of its own (MQGMO_CONVERT).
+//! Text and PCF that a program wants in a character set and byte order of its own (MQGMO_CONVERT).
 //!
 //! What is short is converted at once, the rest where it keeps nobody waiting: the queue manager may run on the worker that
 //! the conversation is on, and 100 MiB take longer than it can wait.
 
+use bytes::Bytes;
+use trimaran_proto::mq::characters::{self, Written};
 use trimaran_proto::mq::constants::reason;
 use trimaran_proto::mq::message::Md;
+use trimaran_proto::pcf;
 
-use super::characters::{self, Written};
 use super::convert::{CCSID, Code, ENCODING};
 use crate::types::{Body, Message};
 
@@ -24,6 +26,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Conversion {
     body: Body,
+    is_pcf: bool,
     from: Written,
     to: Wanted,
 }
@@ -62,14 +65,15 @@ impl Conversion {
         let rest = message.descriptor.rest();
         let ccsid = rest.coded_character_set.unwrap_or(CCSID);
         let to = Wanted { ccsid: if wanted.ccsid == 0 { CCSID } else { wanted.ccsid }, ..wanted };
+        let encoding = rest.encoding.unwrap_or(ENCODING);
+        let from = Written { ccsid, is_big: is_big(encoding) };
         match rest.format.trim_end_matches([' ', '\0']) {
+            "MQADMIN" | "MQEVENT" | "MQPCF" if ccsid != to.ccsid || from.is_big != is_big(to.encoding) => {
+                Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: true, from, to })
+            }
             _ if ccsid == to.ccsid => Err(reason::NONE),
             "" => Err(reason::NONE),
-            "MQSTR" => {
-                let body = std::mem::take(&mut message.body);
-                let from = Written { ccsid, is_big: is_big(rest.encoding.unwrap_or(ENCODING)) };
-                Ok(Conversion { body, from, to })
-            }
+            "MQSTR" => Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: false, from, to }),
             _ => Err(reason::NOT_CONVERTED),
         }
     }
@@ -87,7 +91,12 @@ impl Conversion {
     /// Does it. The length of the body may change; one that cannot be converted stays as it is.
     pub fn run(self) -> Converted {
         let to = Written { ccsid: self.to.ccsid, is_big: is_big(self.to.encoding) };
-        match characters::converted(&self.body.to_bytes(), self.from, to) {
+        let bytes = self.body.to_bytes();
+        let converted = match self.is_pcf {
+            true => converted_pcf(&bytes, self.from, to),
+            false => characters::converted(&bytes, self.from, to),
+        };
+        match converted {
             Some(text) => {
                 let told = Told { code: reason::NONE, now: Some(self.to) };
                 Converted { body: Body::from(text), told }
@@ -97,6 +106,12 @@ impl Conversion {
     }
 }
 
+/// Structure by structure; None for what is no PCF, or in a character set that is not known here.
+fn converted_pcf(bytes: &[u8], from: Written, to: Written) -> Option<Bytes> {
+    let message = pcf::read(bytes, from).ok().filter(|_| pcf::can_write(to.ccsid))?;
+    Some(message.write(to).freeze())
+}
+
 /// MQENC_INTEGER_NORMAL: big-endian.
 fn is_big(encoding: i32) -> bool {
     encoding & 0xF == 1
@@ -104,8 +119,6 @@ fn is_big(encoding: i32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::types::Descriptor;
 
@@ -132,6 +145,26 @@ mod tests {
         assert_eq!(refused("MQHRF2", 819), reason::NOT_CONVERTED);
         assert_eq!(refused("", 819), reason::NONE);
         assert_eq!(refused("MQSTR", 1208), reason::NONE, "0 is the queue manager's own");
+    }
+
+    #[test]
+    fn pcf_is_converted_number_by_number_and_text_by_text() {
+        let parameters = vec![pcf::Parameter::number(20, 1), pcf::Parameter::text(2013, "é")];
+        let reply = pcf::Message { header: pcf::Header::command(13), parameters };
+        let (big, little) = (Written { ccsid: 1208, is_big: true }, Written { ccsid: 819, is_big: false });
+        let mut message = message("MQADMIN", 1208, "");
+        let mut rest = message.descriptor.rest();
+        rest.encoding = Some(273);
+        message.descriptor.set_rest(&rest);
+        assert_eq!(Conversion::of(&mut message, wanted(1208)).unwrap_err(), reason::NONE, "as it is wanted");
+        message.body = reply.write(big).freeze().into();
+        let Converted { body, told } =
+            Conversion::of(&mut message, Wanted { ccsid: 819, encoding: 546 }).unwrap().run();
+        assert_eq!(pcf::read(&body.to_bytes(), little), Ok(reply));
+        assert_eq!((told.code, told.now.unwrap().encoding), (reason::NONE, 546));
+        message.body = Bytes::from_static(b"no PCF").into();
+        let kept = Conversion::of(&mut message, wanted(819)).unwrap().run();
+        assert_eq!((&kept.body.to_bytes()[..], kept.told.code), (&b"no PCF"[..], reason::NOT_CONVERTED));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use trimaran_proto::message::v1 as message;
+use trimaran_proto::mq::characters::{self, Written};
 use trimaran_proto::mq::constants::{get, open, put, reason};
 use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields, matching};
 use trimaran_proto::mq::message::Md;
@@ -11,7 +12,6 @@ use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::{Order, Raw, Text};
 
-use super::characters::{self, Written};
 use crate::mqi::{Context, GetMode, OpenOptions, Refusal, Wait, check_body};
 use crate::types::limits::SELECTOR_BYTES_MAX;
 use crate::types::planted::{self, Bug};

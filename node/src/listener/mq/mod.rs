@@ -16,7 +16,6 @@
 mod async_puts;
 mod attributes;
 mod calls;
-mod characters;
 mod connection;
 mod conversation;
 mod conversion;

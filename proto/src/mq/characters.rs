@@ -24,6 +24,11 @@ pub struct Written {
 /// byte once or twice.
 pub fn converted(text: &[u8], from: Written, to: Written) -> Option<Bytes> {
     let text = decoded(text, from)?;
+    encoded(text, to)
+}
+
+/// A text in a character set; None when that is not known here.
+pub fn encoded(text: Cow<'_, str>, to: Written) -> Option<Bytes> {
     Some(match to.ccsid {
         1208 => Bytes::from(text.into_owned()),
         1200 | 13488 => {
@@ -45,7 +50,8 @@ fn in_one_byte_each(text: &str, byte: impl Fn(char) -> u8) -> Bytes {
     bytes.into()
 }
 
-fn decoded(text: &[u8], from: Written) -> Option<Cow<'_, str>> {
+/// What the bytes say; None when the character set is not known here or they are no text of it.
+pub fn decoded(text: &[u8], from: Written) -> Option<Cow<'_, str>> {
     match from.ccsid {
         1208 => std::str::from_utf8(text).ok().map(Cow::Borrowed),
         1200 | 13488 => {

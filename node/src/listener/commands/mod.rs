@@ -1,0 +1,57 @@
+//! The command server: administration by messages in PCF that programs put on SYSTEM.ADMIN.COMMAND.QUEUE.
+//!
+//! `server` gets commands and sees to their replies, for each queue manager that the node serves, in a `session` as programs have
+//! them; `asking` asks what a command wants to know, as the user that its message names; `reply` makes messages of replies, and
+//! `desk` puts them. What a command means, and what its replies say, is `trimaran_proto::pcf`.
+//!
+//! **A command and its replies are one unit of work**: the command leaves its queue when its replies are on theirs. What it changes
+//! is an entry of its own, committed before. So after a failover, or where the replies cannot be put, a command is carried out once more,
+//! as with MQ: what is changed, cleared, started or stopped is so afterwards as well, and what was created or deleted is told to
+//! be there already (4001) or not (2085), which the program has to expect. An inquiry with very many replies has them told
+//! outside of the unit, as a unit of work has a limit, so one that is repeated is told again from the start.
+
+mod asking;
+mod reply;
+mod session;
+mod desk;
+mod server;
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use tokio::task::JoinSet;
+
+use self::server::Server;
+use super::Listener;
+use crate::types::QueueManagerId;
+
+/// Serves the commands of all queue managers that are here, and as long as this node serves them, until `closing`.
+pub async fn serve(listener: Listener, closing: impl Future<Output = ()>) {
+    let mut closing = pin!(closing);
+    let mut there = listener.node.inboxes.changes();
+    // Dropped, it ends them.
+    let mut tasks = JoinSet::new();
+    let mut servers = BTreeMap::new();
+    loop {
+        let inboxes = there.borrow_and_update().clone();
+        servers.retain(|id, task: &mut tokio::task::AbortHandle| {
+            let is_there = inboxes.contains_key(id);
+            if !is_there {
+                task.abort();
+            }
+            is_there
+        });
+        for (id, inbox) in inboxes.iter().filter(|(id, _)| **id != QueueManagerId::CLUSTER) {
+            servers
+                .entry(*id)
+                .or_insert_with(|| tasks.spawn(Server::new(listener.clone(), inbox.clone()).run()));
+        }
+        while tasks.try_join_next().is_some() {}
+        tokio::select! {
+            () = &mut closing => return,
+            changed = there.changed() => if changed.is_err() {
+                return;
+            },
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The session in which a command server gets and puts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::listener::errand::Errand;
+use crate::mqi::{
+    Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait,
+};
+use crate::qmgr::dead_letter;
+use crate::types::definition as selector;
+use crate::types::{CompletionCode, HandleId, Message, ObjectName, Reason, Token, WallTime};
+
+pub const COMMAND_QUEUE: &str = "SYSTEM.ADMIN.COMMAND.QUEUE";
+/// So often it is looked whether commands are to be taken.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+const MANAGER: HandleId = HandleId(1);
+const COMMANDS: HandleId = HandleId(2);
+const SCMDSERV_MANUAL: i32 = 2;
+
+/// What the queue manager says that counts here.
+pub struct Manager {
+    pub takes_commands: bool,
+    pub dead_letter_queue: Option<ObjectName>,
+}
+
+/// The session of the command server.
+pub struct Session {
+    errand: Errand,
+    /// Answers that came before they were asked for.
+    early: BTreeMap<Token, Completion>,
+    /// A get that waits for a command.
+    get: Option<Token>,
+}
+
+impl Session {
+    pub fn new(errand: Errand) -> Session {
+        Session { errand, early: BTreeMap::new(), get: None }
+    }
+
+    pub async fn send(&mut self, calls: Vec<Call>) -> Result<Vec<Token>, Reason> {
+        self.errand.send(calls).await.map_err(|refused| refused.reason)
+    }
+
+    /// Nothing is lost where the caller does not wait for it.
+    pub async fn answer(&mut self, token: Token) -> Result<Completion, Reason> {
+        loop {
+            if let Some(completion) = self.early.remove(&token) {
+                return Ok(completion);
+            }
+            let (answered, completion) = self.errand.next().await.map_err(|refused| refused.reason)?;
+            self.early.insert(answered, completion);
+        }
+    }
+
+    /// A call that must not fail.
+    pub async fn done(&mut self, call: Call) -> Result<Data, Reason> {
+        let token = self.send(vec![call]).await?[0];
+        let Completion { code, reason, data, .. } = self.answer(token).await?;
+        if code == CompletionCode::Failed { Err(reason) } else { Ok(data) }
+    }
+
+    pub async fn manager(&mut self) -> Result<Manager, Reason> {
+        let data = self.done(Call::Inquire { handle: MANAGER }).await?;
+        let Data::Inquired(view) = data else { return Err(Reason::UnexpectedError) };
+        let definition = &view.definition;
+        Ok(Manager {
+            takes_commands: definition.number(selector::SCMDSERV) != SCMDSERV_MANUAL,
+            dead_letter_queue: ObjectName::new(definition.text(selector::DEADQ).trim()).ok(),
+        })
+    }
+
+    /// The queue manager and its command queue, as long as the session lasts.
+    pub async fn open_manager(&mut self) -> Result<(), Reason> {
+        let options = OpenOptions { inquire: true, ..OpenOptions::default() };
+        self.done(Call::OpenManager { handle: MANAGER, options }).await.map(drop)
+    }
+
+    pub async fn open_commands(&mut self) -> Result<(), Reason> {
+        let queue = ObjectName::new(COMMAND_QUEUE).expect("it is a name");
+        let options = OpenOptions { input: true, ..OpenOptions::default() };
+        let open = Call::Open { handle: COMMANDS, queue, options, dynamic: String::new(), selector: None };
+        self.done(open).await.map(drop)
+    }
+
+    /// The next message on the command queue; None when it is time to look at something else, while the get waits on.
+    pub async fn command(&mut self) -> Result<Option<Box<Message>>, Reason> {
+        let token = match self.get {
+            Some(token) => token,
+            None => self.send(vec![next_command()]).await?[0],
+        };
+        self.get = Some(token);
+        let Ok(answered) = tokio::time::timeout(LOOK_EVERY, self.answer(token)).await else {
+            return Ok(None);
+        };
+        self.get = None;
+        match answered? {
+            Completion { data: Data::Got { message, .. }, .. } => Ok(Some(message)),
+            Completion { reason, .. } => Err(reason),
+        }
+    }
+
+    /// Puts a message on the dead-letter queue, in the unit of work. Without one it is gone, as with MQ.
+    pub async fn bury(
+        &mut self,
+        queue_manager: &ObjectName,
+        message: Message,
+        queue: &str,
+        reason: Reason,
+    ) -> Result<(), Reason> {
+        let Some(dead_letter_queue) = self.manager().await?.dead_letter_queue else { return Ok(()) };
+        let message = dead_letter::with_header(Box::new(message), queue, queue_manager, reason, now());
+        self.done(put(dead_letter_queue, *message, true)).await.map(drop)
+    }
+}
+
+fn next_command() -> Call {
+    Call::Get(Get {
+        handle: COMMANDS,
+        syncpoint: true,
+        syncpoint_if_persistent: false,
+        wait: Wait::Forever,
+        mode: GetMode::Destructive,
+        selection: Selection::default(),
+        max_length: None,
+        accept_truncated: false,
+    })
+}
+
+/// MQPUT1, with the whole context of the message.
+pub fn put(queue: ObjectName, message: Message, syncpoint: bool) -> Call {
+    Call::Put(Put {
+        to: PutTarget::Queue(queue),
+        message: Box::new(message),
+        syncpoint,
+        logical_order: false,
+        producer: None,
+        dead_letter: false,
+        context: Context::All,
+    })
+}
+
+fn now() -> WallTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    WallTime(since.as_millis() as i64)
+}
