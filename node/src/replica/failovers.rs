@@ -203,7 +203,8 @@ impl Takeover {
     }
 
     fn cause(&self, own: NodeId, is_planned: bool) -> Cause {
-        match self.seen.leader {
+        // Who was elected, and did not come to serve, is none that was there before.
+        match self.seen.leader.filter(|_| self.seen.served.is_some()) {
             _ if is_planned => Cause::Planned,
             None => Cause::Start,
             Some(before) if before == own => Cause::NoQuorum,
@@ -228,10 +229,7 @@ impl Takeover {
 
     /// Since one was heard last that served, or since this process began.
     fn moments(&self, cause: Cause, timing: &consensus::Options) -> Vec<Moment> {
-        let base = match self.seen.leader {
-            Some(_) => self.seen.served.unwrap_or(self.seen.heard),
-            None => self.seen.started.unwrap_or_default(),
-        };
+        let base = self.seen.served.or(self.seen.started).unwrap_or_default();
         let moment = |(step, at): (&Step, &Instant)| Moment {
             step: (*step).into(),
             after_us: at.since(base).as_micros() as u64,

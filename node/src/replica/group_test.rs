@@ -1389,6 +1389,23 @@ fn a_leader_that_dies_soon_has_said_for_how_long_nobody_served_before_it() {
 }
 
 #[test]
+fn a_first_service_is_a_start_also_where_one_was_elected_before_it_in_vain() {
+    let mut group = Group::of(&[1, 2, 3]);
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if !raft.entries.is_empty());
+    group.members.values_mut().for_each(|member| member.replica.options.speaks = Speaks::RELEASE);
+    group.pass(Duration::from_secs(3));
+    let leads = |id: &u64| group.members[id].replica.consensus.is_leader();
+    let elected = group.others(0).into_iter().find(leads).expect("it is elected");
+    let away = group.members.remove(&elected).unwrap();
+    group.pass(Duration::from_secs(3));
+    group.lost = |_, _| false;
+    group.connect(elected, away);
+    group.pass(Duration::from_secs(35));
+    let leader = group.leader().expect("somebody serves");
+    assert_eq!(records(&group, leader)[0].cause(), Cause::Start);
+}
+
+#[test]
 fn a_leader_that_never_served_is_part_of_the_outage() {
     let mut group = group_speaking([Version::RECORDS; 3]);
     let first = group.leader().unwrap();
