@@ -194,14 +194,46 @@ impl UnitOfWork {
     ) -> Result<Vec<Placed>> {
         let puts: Vec<_> = messages.into_iter().map(|message| put_of(message.into())).collect();
         let output = Purpose { output: true, ..Purpose::default() };
+        let requests = |session: &Session| {
+            puts.iter().map(|put| on_queue(session, queue.as_ref(), output, put.clone())).collect()
+        };
+        self.calls(requests, |answer| answer.map(placed)).await
+    }
+
+    /// Gets as many messages as there are options, one for each, without waiting for one before the next is asked for; None where
+    /// there is no such message. None of the gets may wait.
+    ///
+    /// # Errors
+    /// The first refusal, as [`UnitOfWork::get`]; then the unit should be backed out.
+    pub async fn get_many(
+        &mut self,
+        queue: impl AsRef<str>,
+        options: impl IntoIterator<Item = GetOptions>,
+    ) -> Result<Vec<Option<Message>>> {
+        let gets: Vec<_> = options.into_iter().map(|options| options.wait(Duration::ZERO)).collect();
+        let input = Purpose { input: true, ..Purpose::default() };
+        let requests = |session: &Session| {
+            let get = |options: &GetOptions| wire::Get { syncpoint: true, ..options.to_wire(0) };
+            let get = |options| on_queue(session, queue.as_ref(), input, wire::call::Call::Get(get(options)));
+            gets.iter().map(get).collect()
+        };
+        self.calls(requests, none_if_no_message).await
+    }
+
+    /// All on their way at once; the first refusal is the result.
+    async fn calls<T>(
+        &mut self,
+        requests: impl Fn(&Session) -> Vec<Request>,
+        take: impl Fn(Result<Answer>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let is_first = self.state == State::Empty;
         loop {
             self.begin_call()?;
             let session = self.session()?;
-            let mut answers = Vec::with_capacity(puts.len());
+            let mut answers = Vec::new();
             let mut first_error = None;
-            for put in &puts {
-                match session.start_call(on_queue(&session, queue.as_ref(), output, put.clone())).await {
+            for request in requests(&session) {
+                match session.start_call(request).await {
                     Ok((_, answer)) => answers.push(answer),
                     Err(error) => {
                         first_error = Some(error);
@@ -211,8 +243,8 @@ impl UnitOfWork {
             }
             let mut all = Vec::with_capacity(answers.len());
             for answer in answers {
-                match answer.await.unwrap_or(Err(Error::Closed)) {
-                    Ok(answer) => all.push(placed(answer)),
+                match take(answer.await.unwrap_or(Err(Error::Closed))) {
+                    Ok(taken) => all.push(taken),
                     Err(error) => drop(first_error.get_or_insert(error)),
                 }
             }

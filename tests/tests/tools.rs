@@ -256,6 +256,16 @@ async fn messages_are_saved_and_restored_as_they_were() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("Written - Files:   1  Messages:     5"), "{said}");
 
+    // Of several with one id those are taken that are meant.
+    for number in ["one", "two", "three", "two"] {
+        a.put(Message::text(number).message_id("twin")).await.expect("it is put");
+    }
+    typed.expect("dmpmqmsg -I A -f twins -s two", 0, &["Messages:     2"]);
+    let left = browse(&connection, "A").await;
+    let mut left: Vec<&str> = left.iter().filter_map(Message::as_text).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["one", "three"]);
+
     // As MQ's own.
     typed.expect("dmpmqmsg -i NOPE -f none", 2085 % 256, &["2085 UNKNOWN_OBJECT_NAME"]);
     typed.expect("dmpmqmsg -i A -o A", 2, &["the queue would be read while it is written"]);

@@ -19,7 +19,7 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use tokio::sync::watch;
-use trimaran_client::{Connection, Descriptor, Error, Message, UnitOfWork, hex, reason};
+use trimaran_client::{Connection, Descriptor, Error, GetOptions, Message, UnitOfWork, hex, reason};
 
 use self::{
     files::{Input, Numbers, Output, Present},
@@ -279,6 +279,9 @@ impl<'a> Work<'a> {
 
     /// What was done stays done, and a person has to know what is left.
     fn with_place(&self, failure: Failure) -> Failure {
+        if self.tally.read == 0 {
+            return failure;
+        }
         let told = self.how_far();
         match failure {
             Failure::Client(Error::Refused { code, reason, name, text }) => {
@@ -532,17 +535,45 @@ impl<'a> Work<'a> {
     /// Gets them, and puts them where the other end is a queue.
     async fn take_in(&self, unit: &mut UnitOfWork, part: &[Item]) -> Result<Taken, Error> {
         let Source::Queue { name, .. } = &self.source else { unreachable!("files are not taken from") };
+        let by_id = |item: &Item| GetOptions::new().message_id(&item.message.descriptor.message_id);
+        let mut messages = unit.get_many(name, part.iter().map(by_id)).await?;
+        let is_it = |(message, item): (&Option<Message>, &Item)| {
+            message.as_ref().is_some_and(|message| is_same(message, &item.message))
+        };
+        if !messages.iter().zip(part).all(is_it) {
+            messages = self.take_one_by_one(unit, part).await?;
+        }
         let mut taken = Taken::default();
+        if let Sink::Queue(queue) = &self.sink {
+            let meant = messages.iter().zip(part).filter(|(_, item)| item.is_meant);
+            let to_be_put =
+                meant.filter_map(|(message, _)| message.as_ref().map(|message| self.to_be_put(message)));
+            let placed = unit.put_many(queue, to_be_put).await?;
+            taken.warnings = placed.iter().map(|placed| placed.warning).collect();
+        }
+        let stripped = |message: Option<Message>| message.map(|message| self.stripped(&message));
+        taken.messages = messages.into_iter().map(stripped).collect();
+        Ok(taken)
+    }
+
+    /// Where somebody was faster, or several messages have one id and not all of them are meant.
+    async fn take_one_by_one(
+        &self,
+        unit: &mut UnitOfWork,
+        part: &[Item],
+    ) -> Result<Vec<Option<Message>>, Error> {
+        let Source::Queue { name, .. } = &self.source else { unreachable!("files are not taken from") };
+        let connection = self.connection.as_ref().expect("a queue is reached over a connection");
+        let begun = std::mem::replace(unit, connection.unit_of_work().await?);
+        begun.backout().await?;
+        let mut messages = Vec::with_capacity(part.len());
         for item in part {
             let id = &item.message.descriptor.message_id;
             let is_it = |message: &Message| is_same(message, &item.message).then_some(());
-            let message = dead_letter::take_one(unit, name, id, is_it).await?.map(|(message, ())| message);
-            if let (Some(message), Sink::Queue(queue), true) = (&message, &self.sink, item.is_meant) {
-                taken.warnings.push(unit.put(queue, self.to_be_put(message)).await?.warning);
-            }
-            taken.messages.push(message.map(|message| self.stripped(&message)));
+            let taken = dead_letter::take_one(unit, name, id, is_it).await?;
+            messages.push(taken.map(|(message, ())| message));
         }
-        Ok(taken)
+        Ok(messages)
     }
 
     /// On disk when it returns.
