@@ -250,6 +250,7 @@ impl QueueManager {
             }),
             None => positions.iter().all(|position| pack(*position, None)),
         };
+        debug_assert!(packed <= positions.len(), "what is packed was among those that come");
         coming.take_front(packed).for_each(drop);
         full.into_iter().for_each(|closed| self.settle(moving, closed));
     }

@@ -238,6 +238,7 @@ impl Queue {
     /// Brings what is written of these messages into the processor's cache, of all of them at the same time. They lie where their entries
     /// came in, a window of log ago: whoever goes from one to the next waits for memory at each.
     pub(super) fn fetch(&self, positions: &[Position]) {
+        debug_assert!(!positions.is_empty(), "something is fetched");
         let mut seen = 0u8;
         self.each_slot(positions.iter().copied(), |_, slot| {
             let rest = slot.and_then(|slot| slot.message.as_ref()).map(|message| &message.descriptor.rest);
