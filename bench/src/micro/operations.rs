@@ -9,7 +9,7 @@ use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog, Restart};
 use trimaran_node::qmgr::{
     Applied, BatchEncoder, Command, Place, Queue, QueueManager, QueueRules, Removal, command,
 };
-use trimaran_node::types::definition::{By, Changes, ObjectRef};
+use trimaran_node::types::definition::{Changes, ObjectRef};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
     QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime, WriteNumber,
@@ -207,7 +207,7 @@ fn manager() -> QueueManager {
         like: String::new(),
         replace: false,
         changes: Changes::default(),
-        by: By::default(),
+        by: Box::default(),
     });
     assert_eq!(created.changed, [QUEUE]);
     manager

@@ -136,13 +136,13 @@ impl QueueManager {
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
             Command::Define { object, like, replace, changes, by } => {
-                self.apply_define(object, &like, replace, (&changes, by), applied)
+                self.apply_define(object, &like, replace, (&changes, *by), applied)
             }
-            Command::Alter { object, changes, by } => self.apply_alter(&object, (&changes, by), applied),
+            Command::Alter { object, changes, by } => self.apply_alter(&object, (&changes, *by), applied),
             Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
             Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
             Command::SetRecord { record, action, changes, by } => {
-                self.apply_set_record(record, action, (&changes, by), applied)
+                self.apply_set_record(record, action, (&changes, *by), applied)
             }
             Command::BeginTerm { leader } => {
                 if let Some((node, term)) = leader.filter(|_| self.version >= Version::RECORDS) {
@@ -168,7 +168,7 @@ impl QueueManager {
                 Ok(Verdict::Done)
             }
             Command::Account { term, account } => {
-                self.failovers.account(term, account);
+                self.failovers.account(term, *account);
                 Ok(Verdict::Done)
             }
             Command::Maintain { node, begins: true, by: _ } => {
@@ -191,10 +191,10 @@ impl QueueManager {
                 self.note_registered(registered, applied)
             }
             Command::Deregister { id, by } => {
-                let registered = self.register.delete(id, by_to_wire(by), self.at);
+                let registered = self.register.delete(id, by_to_wire(*by), self.at);
                 self.note_registered(registered.map(|()| id), applied)
             }
-            Command::Classify(said) => self.apply_classify(said),
+            Command::Classify(said) => self.apply_classify(*said),
             Command::CanaryGood { node, silent } => {
                 canary::note_good(&mut self.canary, node, silent, self.at);
                 self.unwritten.canary = true;

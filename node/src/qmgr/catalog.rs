@@ -794,11 +794,15 @@ mod tests {
         let alter = |user: &str| Command::Alter {
             object: ObjectRef::manager(),
             changes: Changes::default().with(ObjectKind::QueueManager, "MAXUMSGS", 5),
-            by: by(user),
+            by: by(user).into(),
         };
         manager.apply(alter("ann"));
         assert_eq!(manager.catalog().manager().altered_by, By::default());
-        manager.apply(Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)), by: by("op") });
+        manager.apply(Command::Raise {
+            to: Version::RECORDS,
+            leader: (NodeId(1), Term(1)),
+            by: by("op").into(),
+        });
         manager.apply(alter("joe"));
         assert_eq!(manager.catalog().manager().altered_by, by("joe"));
         let wire = super::super::definition_codec::definition_to_wire(manager.catalog().manager());
@@ -811,7 +815,7 @@ mod tests {
         let users = Changes::default().with_value(3568, Value::List(users.collect()));
         let (name, key) = ("X".to_string(), "TYPE(BLOCKUSER)".to_string());
         let record = ObjectRef { kind: ObjectKind::ChannelAuth, name, key };
-        Command::SetRecord { record, action, changes: users, by: By::default() }
+        Command::SetRecord { record, action, changes: users, by: Box::default() }
     }
 
     /// A log may have lists that nobody may say any more.

@@ -51,27 +51,27 @@ pub enum Command {
         like: String,
         replace: bool,
         changes: Changes,
-        by: By,
+        by: Box<By>,
     },
     Alter {
         object: ObjectRef,
         changes: Changes,
-        by: By,
+        by: Box<By>,
     },
     Delete {
         object: ObjectRef,
         purge: bool,
-        by: By,
+        by: Box<By>,
     },
     Clear {
         object: ObjectRef,
-        by: By,
+        by: Box<By>,
     },
     SetRecord {
         record: ObjectRef,
         action: RecordAction,
         changes: Changes,
-        by: By,
+        by: Box<By>,
     },
     /// A leader of a new term begins to serve.
     BeginTerm {
@@ -83,7 +83,7 @@ pub enum Command {
     /// What the leader of a term says of how it came to serve.
     Account {
         term: Term,
-        account: FailoverAccount,
+        account: Box<FailoverAccount>,
     },
     /// The queue manager has this version from here on.
     Raise {
@@ -91,28 +91,28 @@ pub enum Command {
         /// Who serves, and in which term: records begin with it.
         leader: (NodeId, Term),
         /// Nobody where a new queue manager begins with it.
-        by: By,
+        by: Box<By>,
     },
     /// The node is in maintenance from here on, or is not any more.
     Maintain {
         node: NodeId,
         begins: bool,
-        by: By,
+        by: Box<By>,
     },
     /// The queue manager is started or ended.
     Run {
         state: RunState,
-        by: By,
+        by: Box<By>,
     },
     /// There is a queue manager more; with the id 0 it gets one.
     Register(Box<Registered>),
     /// A queue manager is deleted.
     Deregister {
         id: QueueManagerId,
-        by: By,
+        by: Box<By>,
     },
     /// A person says what a record of a failover counts as.
-    Classify(Classified),
+    Classify(Box<Classified>),
     /// A canary got through.
     CanaryGood {
         node: NodeId,
@@ -128,6 +128,9 @@ pub enum Command {
         length: usize,
     },
 }
+
+// A command is handed on often, and most are places.
+const _: () = assert!(size_of::<Command>() <= 120, "what is seldom has memory of its own");
 
 impl Command {
     /// The version that brought it, in this form: a queue manager that has an older one is not given it.
@@ -489,11 +492,14 @@ pub fn decode(data: Bytes, speaks: Speaks) -> Result<(WallTime, Vec<Command>), D
     }
 }
 
-/// The first field says what it is: places and units, which are most, are read where they lie.
+/// The first field says what it is: places, removals and units, which are most, are read where they lie.
 fn decode_command(data: &Bytes, at: &[u8], speaks: Speaks) -> Result<Command, DecodeError> {
     match Fields::of(at).next().transpose()? {
         Some(Field { tag: 1, value: Value::Bytes(place), .. }) => {
             Ok(Command::Place(decode_place(data, place)?))
+        }
+        Some(Field { tag: 2, value: Value::Bytes(removal), .. }) => {
+            Ok(Command::Remove(decode_removal(removal)?))
         }
         Some(Field { tag: 3, value: Value::Bytes(unit), .. }) => decode_unit(data, unit),
         _ => from_wire(wire::Command::decode(data.slice_ref(at))?, speaks),
@@ -507,13 +513,40 @@ fn decode_unit(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
         match tag {
             1 => unit = Some(UnitId(Bytes::copy_from_slice(value.bytes()))),
             2 => places.push(decode_place(data, value.bytes())?),
-            3 => removals.push(removal_from_wire(wire::Remove::decode(value.bytes())?)?),
+            3 => removals.push(decode_removal(value.bytes())?),
             4 => units_decided = value.number(),
             _ => {}
         }
     }
     let unit = unit.map(|unit| (unit, units_decided));
     Ok(Command::CommitUnit { unit, places, removals })
+}
+
+/// What [`removal_to_wire`] made, without a wire form in between.
+fn decode_removal(at: &[u8]) -> Result<Removal, DecodeError> {
+    let mut removal = Removal { queue: QueueId(0), positions: Vec::new() };
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => removal.queue = QueueId(value.number() as u32),
+            2 => removal.positions.push(decode_position(value.bytes())?),
+            _ => {}
+        }
+    }
+    Ok(removal)
+}
+
+fn decode_position(at: &[u8]) -> Result<Position, DecodeError> {
+    let mut position = Position::default();
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => position.rank = u8::try_from(value.number()).map_err(|_| DecodeError::Field("rank"))?,
+            2 => position.sequence = value.number(),
+            _ => {}
+        }
+    }
+    Ok(position)
 }
 
 /// What [`PlaceEncoding::put`] wrote, without a wire form in between: body and descriptor are slices of the entry.
@@ -641,7 +674,13 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             fields.encode_raw(into);
             return places.iter().for_each(|place| place.put(2, into));
         }
-        Command::Remove(removal) => Kind::Remove(removal_to_wire(removal)),
+        Command::Remove(removal) => {
+            let remove = removal_to_wire(removal);
+            let length = remove.encoded_len();
+            begin(field_length(length), into);
+            begin_field(2, length, into);
+            return remove.encode_raw(into);
+        }
         Command::Backout(removals) => Kind::Backout(wire::Backout { messages: removals_to_wire(removals) }),
         Command::Expire(removals) => Kind::Expire(wire::Expire { messages: removals_to_wire(removals) }),
         Command::SealUnit { unit, units_decided } => {
@@ -656,27 +695,27 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             like,
             replace,
             changes: codec::changes_to_wire(&changes),
-            by: Some(codec::by_to_wire(by)),
+            by: Some(codec::by_to_wire(*by)),
         }),
         Command::Alter { object, changes, by } => Kind::Alter(wire::Alter {
             object: Some(codec::object_to_wire(&object)),
             changes: codec::changes_to_wire(&changes),
-            by: Some(codec::by_to_wire(by)),
+            by: Some(codec::by_to_wire(*by)),
         }),
         Command::Delete { object, purge, by } => Kind::Delete(wire::Delete {
             object: Some(codec::object_to_wire(&object)),
             purge,
-            by: Some(codec::by_to_wire(by)),
+            by: Some(codec::by_to_wire(*by)),
         }),
         Command::Clear { object, by } => Kind::Clear(wire::Clear {
             object: Some(codec::object_to_wire(&object)),
-            by: Some(codec::by_to_wire(by)),
+            by: Some(codec::by_to_wire(*by)),
         }),
         Command::SetRecord { record, action, changes, by } => Kind::SetRecord(wire::SetRecord {
             record: Some(codec::object_to_wire(&record)),
             action: codec::action_to_wire(action),
             changes: codec::changes_to_wire(&changes),
-            by: Some(codec::by_to_wire(by)),
+            by: Some(codec::by_to_wire(*by)),
         }),
         Command::BeginTerm { leader } => {
             let (node, term) = leader.map_or((0, 0), |(node, term)| (node.0, term.0));
@@ -684,23 +723,23 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         }
         Command::HandOver(said) => Kind::HandingOver(said),
         Command::Account { term, account } => {
-            Kind::Account(wire::Account { term: term.0, account: Some(account) })
+            Kind::Account(wire::Account { term: term.0, account: Some(*account) })
         }
         Command::Raise { to, leader: (node, term), by } => {
-            let by = Some(codec::by_to_wire(by));
+            let by = Some(codec::by_to_wire(*by));
             Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0, by })
         }
         Command::Maintain { node, begins, by } => {
-            Kind::Maintain(wire::Maintain { node: node.0, begins, by: Some(codec::by_to_wire(by)) })
+            Kind::Maintain(wire::Maintain { node: node.0, begins, by: Some(codec::by_to_wire(*by)) })
         }
         Command::Run { state, by } => {
-            Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(by)) })
+            Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(*by)) })
         }
         Command::Register(record) => Kind::Register(*record),
         Command::Deregister { id, by } => {
-            Kind::Deregister(wire::Deregister { id: id.0, by: Some(codec::by_to_wire(by)) })
+            Kind::Deregister(wire::Deregister { id: id.0, by: Some(codec::by_to_wire(*by)) })
         }
-        Command::Classify(said) => Kind::Classified(said),
+        Command::Classify(said) => Kind::Classified(*said),
         Command::CanaryGood { node, silent } => {
             let silent_ms = silent.map(|silent| silent.as_millis() as u64);
             Kind::Observe(wire::Observe { node: node.0, silent_ms })
@@ -732,27 +771,26 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             like: define.like,
             replace: define.replace,
             changes: codec::changes_from_wire(define.changes)?,
-            by: codec::by_from_wire(define.by),
+            by: by_from_wire(define.by),
         },
         Kind::Alter(alter) => Command::Alter {
             object: codec::object_from_wire(alter.object)?,
             changes: codec::changes_from_wire(alter.changes)?,
-            by: codec::by_from_wire(alter.by),
+            by: by_from_wire(alter.by),
         },
         Kind::Delete(delete) => Command::Delete {
             object: codec::object_from_wire(delete.object)?,
             purge: delete.purge,
-            by: codec::by_from_wire(delete.by),
+            by: by_from_wire(delete.by),
         },
-        Kind::Clear(clear) => Command::Clear {
-            object: codec::object_from_wire(clear.object)?,
-            by: codec::by_from_wire(clear.by),
-        },
+        Kind::Clear(clear) => {
+            Command::Clear { object: codec::object_from_wire(clear.object)?, by: by_from_wire(clear.by) }
+        }
         Kind::SetRecord(set) => Command::SetRecord {
             record: codec::object_from_wire(set.record)?,
             action: codec::action_from_wire(set.action)?,
             changes: codec::changes_from_wire(set.changes)?,
-            by: codec::by_from_wire(set.by),
+            by: by_from_wire(set.by),
         },
         Kind::BeginTerm(wire::BeginTerm { node: 0, .. }) => Command::BeginTerm { leader: None },
         Kind::BeginTerm(begin) => {
@@ -761,31 +799,31 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::HandingOver(said) => Command::HandOver(said),
         Kind::Account(said) => Command::Account {
             term: Term(said.term),
-            account: said.account.ok_or(DecodeError::Field("account"))?,
+            account: Box::new(said.account.ok_or(DecodeError::Field("account"))?),
         },
         Kind::Raise(raise) => {
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
-            let (leader, by) = (leader_from_wire(raise.node, raise.term)?, codec::by_from_wire(raise.by));
+            let (leader, by) = (leader_from_wire(raise.node, raise.term)?, by_from_wire(raise.by));
             Command::Raise { to, leader, by }
         }
         Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
         Kind::Maintain(maintain) => {
-            let by = codec::by_from_wire(maintain.by);
+            let by = by_from_wire(maintain.by);
             Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins, by }
         }
         Kind::Run(run) => Command::Run {
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
-            by: codec::by_from_wire(run.by),
+            by: by_from_wire(run.by),
         },
         Kind::Register(record) if record.name.is_empty() || record.deleted => {
             return Err(DecodeError::Field("register"));
         }
         Kind::Register(record) => Command::Register(Box::new(record)),
         Kind::Deregister(said) => {
-            Command::Deregister { id: QueueManagerId(said.id), by: codec::by_from_wire(said.by) }
+            Command::Deregister { id: QueueManagerId(said.id), by: by_from_wire(said.by) }
         }
-        Kind::Classified(said) => Command::Classify(said),
+        Kind::Classified(said) => Command::Classify(Box::new(said)),
         Kind::Observe(wire::Observe { node: 0, .. }) => Command::CanaryLapsed,
         Kind::Observe(observed) => {
             let silent = observed.silent_ms.map(Duration::from_millis);
@@ -796,6 +834,10 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         }
     };
     Ok(command)
+}
+
+fn by_from_wire(by: Option<wire::By>) -> Box<By> {
+    Box::new(codec::by_from_wire(by))
 }
 
 /// Nodes and terms are counted from 1 on.
@@ -879,13 +921,13 @@ mod tests {
     use crate::types::Persistence;
     use crate::types::definition::ObjectKind;
 
-    fn by() -> By {
-        By {
+    fn by() -> Box<By> {
+        Box::new(By {
             user: "joe".into(),
             application: "test".into(),
             address: "10.0.0.1:5000".into(),
             channel: "APP.SVRCONN".into(),
-        }
+        })
     }
 
     /// What the release wrote that did not say by whom.
@@ -896,7 +938,7 @@ mod tests {
         let commands = [raise, maintain].map(|kind| wire::Command { command: Some(kind) });
         let batch = wire::Batch { version: 3, at_ms: 1, commands: commands.to_vec() };
         let (_, read) = decode(batch.encode_to_vec().into(), Speaks::RELEASE).unwrap();
-        let by = By::default();
+        let by = Box::<By>::default();
         let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by.clone() };
         assert_eq!(read, [raise, Command::Maintain { node: NodeId(2), begins: true, by }]);
     }
@@ -961,14 +1003,18 @@ mod tests {
             Command::BeginTerm { leader: None },
             Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by() },
             Command::Maintain { node: NodeId(2), begins: true, by: by() },
-            Command::Run { state: RunState::EndedImmediately, by: By::default() },
+            Command::Run { state: RunState::EndedImmediately, by: Box::default() },
             Command::Register(Box::new(Registered {
                 name: "QM2".into(),
                 port: 1415,
                 ..Registered::default()
             })),
-            Command::Deregister { id: QueueManagerId(65_536), by: By::default() },
-            Command::Classify(Classified { number: 7, because: "a cable".into(), ..Classified::default() }),
+            Command::Deregister { id: QueueManagerId(65_536), by: Box::default() },
+            Command::Classify(Box::new(Classified {
+                number: 7,
+                because: "a cable".into(),
+                ..Classified::default()
+            })),
             Command::CanaryGood { node: NodeId(2), silent: None },
             Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
             Command::CanaryLapsed,

@@ -284,13 +284,9 @@ mod tests {
         let begin = |term| Command::BeginTerm { leader: Some((NodeId(2), Term(term))) };
         assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done));
         assert!(manager.open_failover(Term(3)).is_none());
-        let account = Command::Account { term: Term(3), account: crash() };
+        let account = Command::Account { term: Term(3), account: crash().into() };
         assert_eq!(manager.apply(account).verdict, Err(Reason::FunctionNotSupported));
-        let raise = Command::Raise {
-            to: Version::RECORDS,
-            leader: (NodeId(2), Term(3)),
-            by: crate::types::definition::By::default(),
-        };
+        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: Box::default() };
         assert_eq!(manager.apply(raise).verdict, Ok(Verdict::Done));
         assert!(manager.open_failover(Term(3)).is_some(), "records begin with it");
         assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done), "and once a term");

@@ -11,7 +11,7 @@ use super::packs::unpack;
 use super::{
     Command, Family, Place, QueueManager, Removal, RowChange, RowSource, StoreBatch, StoreReadError,
 };
-use crate::types::definition::{By, Changes, ObjectKind, ObjectRef};
+use crate::types::definition::{Changes, ObjectKind, ObjectRef};
 use crate::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
     QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,
@@ -82,7 +82,7 @@ impl Story {
             like: String::new(),
             replace: false,
             changes: Changes::default(),
-            by: By::default(),
+            by: Box::default(),
         });
         Story { manager, store: Store::default(), index: 1, placed: 0, began: 0 }
     }
@@ -292,10 +292,10 @@ fn a_queue_that_is_cleared_while_the_store_moves_is_there_in_the_move_and_gone_i
     story.go_on_moving(1_000);
     story.remove(story.positions().into_iter().step_by(7).collect());
     let object = ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
-    story.manager.apply(Command::Clear { object: object.clone(), by: By::default() });
+    story.manager.apply(Command::Clear { object: object.clone(), by: Box::default() });
     (0..10).for_each(|_| story.put(4, 10));
     assert!(!story.go_on_moving(100));
-    story.manager.apply(Command::Delete { object, purge: true, by: By::default() });
+    story.manager.apply(Command::Delete { object, purge: true, by: Box::default() });
     assert!(story.go_on_moving(usize::MAX));
     story.begin_move();
     assert!(story.manager.go_on_with_store_batch(&mut usize::MAX.clone()).is_some_and(|(batch, _)| {
@@ -333,7 +333,7 @@ fn random_lives_leave_the_rows_that_they_should() {
             story.remove(removed);
             if random(25) == 0 {
                 let object = ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
-                story.manager.apply(Command::Clear { object, by: By::default() });
+                story.manager.apply(Command::Clear { object, by: Box::default() });
             }
             let sparse: Vec<PackKey> = story.manager.sparse_packs(random(2) * 50_000).collect();
             sparse.into_iter().for_each(|key| story.manager.repack(key));

@@ -80,12 +80,12 @@ fn said() -> impl Strategy<Value = Command> {
     let parts = kind().prop_flat_map(|kind| (Just(kind), 0..3u32, changes(kind), 0..6u8, any::<bool>()));
     parts.prop_map(|(kind, number, changes, verb, flag)| {
         let object = object(kind, number, &changes);
-        let by = By {
+        let by = Box::new(By {
             user: "joe".into(),
             application: "test".into(),
             address: "10.0.0.1:5000".into(),
             channel: "APP.SVRCONN".into(),
-        };
+        });
         let like = if flag { format!("O{}", number + 1) } else { String::new() };
         match verb {
             0 | 1 if !kind.is_record() => Command::Define { object, like, replace: flag, changes, by },
@@ -184,9 +184,9 @@ fn first_commands() -> [Command; 2] {
         like: String::new(),
         replace: false,
         changes: Changes::default(),
-        by: By::default(),
+        by: Box::default(),
     };
-    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: By::default() }]
+    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: Box::default() }]
 }
 
 #[test]

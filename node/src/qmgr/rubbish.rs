@@ -33,7 +33,7 @@ mod tests {
         let name = |text| ObjectName::new(text).unwrap();
         let mut manager = QueueManager::new(QueueManagerId(1), name("QM"));
         let object = ObjectRef::local_queue(&name("Q"));
-        let (like, changes, by) = (String::new(), Changes::default(), By::default());
+        let (like, changes, by) = (String::new(), Changes::default(), Box::<By>::default());
         manager.apply(Command::Define {
             object: object.clone(),
             like,

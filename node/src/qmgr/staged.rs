@@ -130,7 +130,7 @@ impl QueueManager {
 mod tests {
     use super::*;
     use crate::qmgr::{Command, command};
-    use crate::types::definition::{By, Changes, ObjectRef};
+    use crate::types::definition::{Changes, ObjectRef};
     use crate::types::{Body, Message, MessageId, ObjectName, Persistence, QueueId, QueueManagerId};
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
             like: String::new(),
             replace: false,
             changes: Changes::default(),
-            by: By::default(),
+            by: Box::default(),
         });
         let body = Body::from(Bytes::from(vec![7; 200_000]));
         let mut message = Message { body_crc: body.crc32c(), body, ..Message::default() };

@@ -39,14 +39,14 @@ impl Replica {
         debug_assert!(self.is_serving(), "definitions are made and shown by whoever serves");
         let checked = match admin {
             Admin::Define { object, like, replace, changes } => {
-                let by = self.by(session);
+                let by = self.by(session).into();
                 self.check_define(&object, &like, replace, &changes).map(|grows| {
                     let command = Command::Define { object: object.clone(), like, replace, changes, by };
                     (command, Some((object, grows)), None)
                 })
             }
             Admin::Alter { object, changes } => {
-                let by = self.by(session);
+                let by = self.by(session).into();
                 self.check_alter(&object, &changes).map(|(definition, grows)| {
                     let whole = planted::is(Bug::AlterWhole);
                     let changes = if whole { definition.as_changes() } else { changes };
@@ -54,19 +54,19 @@ impl Replica {
                 })
             }
             Admin::SetRecord { record, action, changes } => {
-                let by = self.by(session);
+                let by = self.by(session).into();
                 self.check_set_record(&record, action, &changes).map(|grows| {
                     let command = Command::SetRecord { record: record.clone(), action, changes, by };
                     (command, Some((record, grows)), None)
                 })
             }
             Admin::Delete { object, purge } => {
-                let by = self.by(session);
+                let by = self.by(session).into();
                 self.check_delete(&object, purge)
                     .map(|queue| (Command::Delete { object, purge, by }, None, queue))
             }
             Admin::Clear { queue } => {
-                let (object, by) = (ObjectRef::local_queue(&queue), self.by(session));
+                let (object, by) = (ObjectRef::local_queue(&queue), self.by(session).into());
                 self.check_clear(&queue).map(|id| (Command::Clear { object, by }, None, Some(id)))
             }
             Admin::Display { kinds, pattern, after } => {

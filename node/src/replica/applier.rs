@@ -200,7 +200,7 @@ impl Replica {
         loop {
             match self.applying.batch.as_mut().and_then(|batch| batch.items.pop_front()) {
                 Some(Item::Command(waiting)) => return waiting,
-                Some(Item::Ride(ride)) => self.apply_ride(ride),
+                Some(Item::Ride(ride)) => self.apply_ride(*ride),
                 None => return Waiting::Nobody,
             }
         }
@@ -213,7 +213,7 @@ impl Replica {
         debug_assert!(batch.waiting.is_none(), "who waits for a command is answered with it");
         for item in batch.items {
             if let Item::Ride(ride) = item {
-                self.apply_ride(ride);
+                self.apply_ride(*ride);
             }
         }
         self.follow_version();
@@ -227,8 +227,8 @@ impl Replica {
     /// Rides behind everything that was proposed up to now; where all of that is applied, it happens at once.
     pub(super) fn ride(&mut self, ride: Ride) {
         match (self.standing.own_mut().proposals.newest(), &mut self.applying.batch) {
-            (Some(items), _) => items.push(Item::Ride(ride)),
-            (None, Some(batch)) => batch.items.push_back(Item::Ride(ride)),
+            (Some(items), _) => items.push(Item::Ride(Box::new(ride))),
+            (None, Some(batch)) => batch.items.push_back(Item::Ride(Box::new(ride))),
             (None, None) => self.apply_ride(ride),
         }
     }
@@ -302,9 +302,7 @@ impl Replica {
                     self.answer(session, token, Completion::failed(reason));
                 }
             },
-            Waiting::Commit { session, token, unit, gets, not_persistent, groups, .. } => {
-                self.end_commit(session, token, unit, gets, not_persistent, groups, verdict);
-            }
+            Waiting::Commit { session, token, unit } => self.end_commit(session, token, *unit, verdict),
             Waiting::Backout { answer, gets } => self.end_backout(answer, gets),
             Waiting::Expire { queue, messages } => self.end_expire(queue, messages, applied.removed.len()),
             Waiting::Expired { from, .. } => self.end_expired(from, verdict.is_ok()),

@@ -2,11 +2,11 @@
 
 use super::Replica;
 use super::endings::Half;
-use super::proposals::{Answer, Waiting};
-use super::units::{KnownBefore, NotPersistent, Unit, as_removals};
+use super::proposals::{Answer, Committing, Waiting};
+use super::units::{KnownBefore, Unit, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Place, Removal, Verdict};
-use crate::types::{Pieces, Position, QueueId, Reason, SessionId, Token, UnitId, UnitState, limits};
+use crate::types::{Position, QueueId, Reason, SessionId, Token, UnitId, UnitState, limits};
 
 /// Why a unit was backed out, where the reason's own sentence would make its program do the work twice, or for ever.
 const COMMITTED_BEFORE: &str = "A unit of this id was committed before; what was asked for now was backed out. Unless it is other work under \
@@ -51,8 +51,8 @@ impl Replica {
         // Its program knows better than this node when it sent this: it may have been on its way for long.
         let decided = decided.or(units_decided).unwrap_or(decided_now);
         let unit = unit_id.clone().map(|id| (id, decided));
-        let waiting =
-            Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent, groups };
+        let committing = Committing { id: unit_id, gets, puts: logged, not_persistent, groups };
+        let waiting = Waiting::Commit { session, token, unit: Box::new(committing) };
         if size <= limits::ENTRY_BYTES_SOFT {
             let places = places.into_iter().collect();
             return self.propose(Command::CommitUnit { unit, places, removals }, waiting);
@@ -65,12 +65,10 @@ impl Replica {
         &mut self,
         session: SessionId,
         token: Token,
-        unit: Option<UnitId>,
-        gets: Vec<(QueueId, Position)>,
-        not_persistent: Pieces<NotPersistent>,
-        groups: KnownBefore,
+        unit: Committing,
         verdict: Result<Verdict, Reason>,
     ) {
+        let Committing { id, gets, not_persistent, groups, .. } = unit;
         match verdict {
             Ok(_) => {
                 let volatile: Vec<_> = gets.into_iter().filter(|(_, at)| !at.is_persistent()).collect();
@@ -78,7 +76,7 @@ impl Replica {
                 self.commit_not_persistent(Half { puts: not_persistent, gets, caller });
             }
             Err(reason) => {
-                let decided = unit.and_then(|unit| self.state.outcome_of(&unit));
+                let decided = id.and_then(|id| self.state.outcome_of(&id));
                 let completion = match decided {
                     Some(UnitState::Committed) => Completion::failed_because(reason, COMMITTED_BEFORE),
                     Some(_) => Completion::failed_because(reason, ANOTHER_ID),

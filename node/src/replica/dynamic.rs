@@ -36,7 +36,7 @@ impl Replica {
         let name = self.dynamic_name(&wanted.dynamic)?;
         let object = ObjectRef::local_queue(&name);
         self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
-        let by = self.by(session);
+        let by = self.by(session).into();
         let changes = as_local(model);
         let made = Definition {
             settings: self.state.catalog().basis(&object, "")?,
@@ -158,7 +158,7 @@ impl Replica {
             };
             self.standing.own_mut().locked.insert(queue);
             let object = ObjectRef::local_queue(&name);
-            self.propose(Command::Delete { object, purge: true, by }, Waiting::Gone { queue });
+            self.propose(Command::Delete { object, purge: true, by: by.into() }, Waiting::Gone { queue });
         }
     }
 

@@ -320,7 +320,7 @@ impl Replica {
         let term = leading.term;
         debug_assert_eq!(open.term, term.0, "an account is about this leader's own service");
         self.standing.own_mut().takeover.is_accounted = true;
-        self.propose(Command::Account { term, account }, Waiting::Nobody);
+        self.propose(Command::Account { term, account: account.into() }, Waiting::Nobody);
     }
 
     /// Puts into the log that this node hands over, so that whoever takes over knows why; `Why::None` takes it back.
@@ -402,7 +402,7 @@ impl Replica {
         let By { user, application, address, channel } = self.by(session);
         let because = said.because.trim().to_string();
         let said = Classified { because, user, at_ms: 0, application, address, channel, ..said };
-        self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
+        self.propose(Command::Classify(Box::new(said)), Waiting::Admin { session, token, queue: None });
     }
 
     fn check_classify(&self, said: &Classified) -> Result<(), Refusal> {

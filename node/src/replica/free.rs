@@ -919,7 +919,7 @@ fn position_of(entry: u128) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::definition::{By, Changes, ObjectRef};
+    use crate::types::definition::{Changes, ObjectRef};
     use crate::types::{CorrelationId, Descriptor, GroupId, Message, ObjectName};
 
     /// One priority, or more, with a correlation id each.
@@ -943,7 +943,7 @@ mod tests {
                 like: String::new(),
                 replace: false,
                 changes: Changes::default(),
-                by: By::default(),
+                by: Box::default(),
             });
             let reservations = Reservations::default();
             let passed = Passed::default();

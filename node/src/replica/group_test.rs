@@ -15,7 +15,7 @@ use super::*;
 use crate::consensus::{Entry, EntryKind, HardState, Parted};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
-use crate::types::definition::{By, Changes, ObjectRef};
+use crate::types::definition::{Changes, ObjectRef};
 use crate::types::{
     Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WaitsFor, WallTime,
 };
@@ -826,7 +826,7 @@ fn make_another_state(group: &mut Group, id: u64) {
         like: String::new(),
         replace: false,
         changes: Changes::default(),
-        by: By::default(),
+        by: Box::default(),
     };
     group.members.get_mut(&id).unwrap().replica.state.apply(define);
 }

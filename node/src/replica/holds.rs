@@ -62,9 +62,9 @@ impl UnderWay {
                 self.hold(*from);
                 *self.reporting.entry(from.0).or_default() += 1;
             }
-            Waiting::Commit { gets, not_persistent, .. } => {
-                gets.iter().for_each(|get| self.hold(*get));
-                let queues = not_persistent.iter().flat_map(NotPersistent::queues);
+            Waiting::Commit { unit, .. } => {
+                unit.gets.iter().for_each(|get| self.hold(*get));
+                let queues = unit.not_persistent.iter().flat_map(NotPersistent::queues);
                 queues.for_each(|queue| *self.incoming.entry(queue).or_default() += 1);
             }
             Waiting::Backout { gets, .. } => gets.iter().for_each(|get| self.hold(*get)),

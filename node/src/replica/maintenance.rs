@@ -40,7 +40,7 @@ impl Replica {
             Ok(()) if is_so_already => self.answer(session, token, Completion::done()),
             Ok(()) => {
                 self.standing.own_mut().maintaining.push_back((node, begins));
-                let by = self.by(session);
+                let by = self.by(session).into();
                 self.propose(Command::Maintain { node, begins, by }, Waiting::Maintain { session, token });
             }
         }

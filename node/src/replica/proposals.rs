@@ -47,12 +47,7 @@ pub(super) enum Waiting {
     Commit {
         session: SessionId,
         token: Token,
-        unit: Option<UnitId>,
-        gets: Vec<(QueueId, Position)>,
-        puts: BTreeMap<QueueId, u64>,
-        not_persistent: Pieces<NotPersistent>,
-        /// What handles knew of groups before it.
-        groups: KnownBefore,
+        unit: Box<Committing>,
     },
     /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
     Backout {
@@ -113,6 +108,18 @@ pub(super) enum Waiting {
     BeginTerm,
 }
 
+/// A unit of work that is in the log.
+#[derive(Debug)]
+pub(super) struct Committing {
+    pub id: Option<UnitId>,
+    pub gets: Vec<(QueueId, Position)>,
+    /// How many messages of it go onto which queue.
+    pub puts: BTreeMap<QueueId, u64>,
+    pub not_persistent: Pieces<NotPersistent>,
+    /// What handles knew of groups before it.
+    pub groups: KnownBefore,
+}
+
 /// Something of the log's order that is not in the log: it happens right after the command in front of it.
 #[derive(Debug)]
 pub(super) struct Ride {
@@ -135,8 +142,11 @@ impl Ride {
 #[derive(Debug)]
 pub(super) enum Item {
     Command(Waiting),
-    Ride(Ride),
+    Ride(Box<Ride>),
 }
+
+// There is one for each command, and it is handed on often.
+const _: () = assert!(size_of::<Item>() <= 96, "who waits is as small as is said");
 
 #[derive(Debug)]
 struct Closed {
@@ -286,7 +296,7 @@ impl Waiting {
             Waiting::Move { to, report, .. } => ([*to, *report], None),
             Waiting::Expired { report, .. } => ([*report, None], None),
             Waiting::Get { reported, .. } => ([reported.as_ref().map(|(queue, _)| *queue), None], None),
-            Waiting::Commit { puts, .. } => ([None, None], Some(puts)),
+            Waiting::Commit { unit, .. } => ([None, None], Some(&unit.puts)),
             _ => ([None, None], None),
         };
         let few = few.into_iter().flatten().map(|queue| (queue, 1));

@@ -113,7 +113,7 @@ impl Replica {
         debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
         let leader = (self.options.node, self.consensus.term());
-        self.propose(Command::Raise { to, leader, by }, waiting);
+        self.propose(Command::Raise { to, leader, by: by.into() }, waiting);
     }
 
     pub(super) fn raising_deadline(&self) -> Option<Instant> {

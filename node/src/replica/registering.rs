@@ -100,7 +100,7 @@ impl Replica {
             let detail = format!("There is no queue manager {name}.");
             return self.answer(session, token, Refusal::because(Reason::QMgrNameError, detail).into());
         };
-        let (id, by) = (QueueManagerId(record.id), self.by(session));
+        let (id, by) = (QueueManagerId(record.id), self.by(session).into());
         debug_assert!(
             !record.deleted && id != QueueManagerId::CLUSTER,
             "a name is of one that can be deleted"
@@ -278,7 +278,7 @@ impl Replica {
             QueueManagerId::CLUSTER_NAME,
             "nobody created the nodes' own"
         );
-        let by = super::system_objects::by_itself();
+        let by = super::system_objects::by_itself().into();
         self.propose(Command::Run { state: RunState::EndedImmediately, by }, Waiting::Nobody);
         if port != 0 {
             let said = [("TRPTYPE", "TCP"), ("CONTROL", "QMGR"), ("PORT", &port.to_string())];
@@ -287,7 +287,7 @@ impl Replica {
         if !dead_letter_queue.is_empty() {
             let changes = Changes::parse(ObjectKind::QueueManager, [("DEADQ", dead_letter_queue.as_str())]);
             let changes = changes.expect("its name was checked when it was asked for");
-            let by = super::system_objects::by_itself();
+            let by = super::system_objects::by_itself().into();
             self.propose(Command::Alter { object: ObjectRef::manager(), changes, by }, Waiting::Nobody);
         }
     }

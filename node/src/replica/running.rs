@@ -38,7 +38,7 @@ impl Replica {
         if let RunRequest::EndImmediately { reconnect } = request {
             self.standing.own_mut().ending.reconnect = reconnect;
         }
-        let by = self.by(session);
+        let by = self.by(session).into();
         self.propose(Command::Run { state, by }, Waiting::Admin { session, token, queue: None });
     }
 

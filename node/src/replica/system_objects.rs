@@ -36,7 +36,7 @@ impl Replica {
     pub(super) fn define_own(&mut self, object: ObjectRef, said: &[(&str, &str)]) {
         let changes = Changes::parse(object.kind, said.iter().copied());
         let changes = changes.unwrap_or_else(|fault| panic!("{}: {}", object.name, fault.text));
-        let by = by_itself();
+        let by = by_itself().into();
         let define = Command::Define { object, like: String::new(), replace: false, changes, by };
         self.propose(define, Waiting::Nobody);
     }

@@ -201,7 +201,6 @@ mod tests {
     use trimaran_proto::replica::v1::Registered;
 
     use crate::qmgr::{Command, StoreBatch};
-    use crate::types::definition::By;
     use crate::types::{Index, Membership, NodeId, Term, TermStarts, Version, WriteNumber};
 
     const ID: QueueManagerId = QueueManagerId(1);
@@ -293,14 +292,14 @@ mod tests {
             let expected = Expected { id, name, initial, speaks: Speaks::RELEASE };
             let mut own = start(&mut log, options, &[expected]).unwrap().1.remove(0);
             let raise =
-                Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)), by: By::default() };
+                Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)), by: Box::default() };
             for command in std::iter::once(raise).chain(commands) {
                 own.queue_manager.apply(command).verdict.unwrap();
             }
             own
         };
         let register = |id, name| Command::Register(Box::new(record(id, name)));
-        let delete = |id| Command::Deregister { id: QueueManagerId(id), by: By::default() };
+        let delete = |id| Command::Deregister { id: QueueManagerId(id), by: Box::default() };
         let judged = |commands| barred(&own(commands), &[expected()]);
         assert_eq!(judged(vec![]), Ok(BTreeMap::new()), "a first start");
         assert_eq!(judged(vec![register(1, "QM")]), Ok(BTreeMap::new()));

@@ -47,7 +47,7 @@ pub fn written_store() -> StoredRows {
 /// Commands of every kind, which leave some of everything behind.
 pub fn everything() -> Vec<Command> {
     let queue = || ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
-    let by = || By { user: "joe".into(), application: "test".into(), ..By::default() };
+    let by = || Box::new(By { user: "joe".into(), application: "test".into(), ..By::default() });
     let define = |object| Command::Define {
         object,
         like: String::new(),
@@ -94,15 +94,15 @@ pub fn everything() -> Vec<Command> {
         Command::BeginTerm { leader: Some((NodeId(2), Term(3))) },
         Command::Account {
             term: Term(3),
-            account: FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() },
+            account: Box::new(FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() }),
         },
         Command::HandOver(HandingOver { why: Why::Drain.into(), ..HandingOver::default() }),
-        Command::Classify(Classified {
+        Command::Classify(Box::new(Classified {
             number: 1,
             class: Class::Human.into(),
             because: "a cable".into(),
             ..Classified::default()
-        }),
+        })),
         Command::Maintain { node: NodeId(2), begins: true, by: by() },
         Command::Maintain { node: NodeId(1), begins: false, by: by() },
         Command::CanaryGood { node: NodeId(1), silent: None },
