@@ -41,7 +41,8 @@ impl Failovers {
                 false => self.looked_at.insert(service),
             };
         }
-        if !role.is_serving() || !self.looked_at.insert(service) {
+        // The entry that begins a record also has its account.
+        if !role.is_serving() || !replica.is_between_entries() || !self.looked_at.insert(service) {
             return None;
         }
         self.services += 1;
