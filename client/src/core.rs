@@ -25,9 +25,11 @@ const IDLE_UNIT_FOR: Duration = Duration::from_secs(2);
 /// Where a connection is; see [`Connection::state`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
+    /// Calls are carried out.
     Connected {
         /// The node that serves the queue manager.
         node: String,
+        /// `host:port` of its gRPC listener.
         address: String,
     },
     /// Nobody who serves is found yet. Calls wait.
@@ -45,19 +47,29 @@ pub enum ConnectionState {
 /// The node that serves, and the HTTP/2 connection to it.
 #[derive(Clone)]
 pub(crate) struct Link {
+    /// Its name in the cluster, as it said it.
     pub node: String,
+    /// The name of the one that it serves, also where the program named none.
     pub queue_manager: String,
+    /// `host:port` of the gRPC listener, as it was dialled.
     pub address: String,
+    /// One for all sessions that this program has with the node.
     pub channel: Channel,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// Empty for the only one of the cluster.
     pub queue_manager: String,
+    /// At most 28 characters; empty for none.
     pub application_name: String,
+    /// None: in the clear.
     pub tls: Option<Tls>,
+    /// For how long the first connection is looked for.
     pub connect_within: Duration,
+    /// For how long a lost one is looked for; None for ever.
     pub give_up_after: Option<Duration>,
+    /// Of the session that survives and of each unit's.
     pub limits: Limits,
     /// Puts may have been tried before; see [`crate::Builder::repeating`].
     pub repeating: bool,
@@ -65,16 +77,25 @@ pub(crate) struct Options {
 
 /// What all parts of one connection share.
 pub(crate) struct Core {
+    /// As the program said them; they do not change.
     pub options: Options,
+    /// For all that is in no unit of work; it survives its streams.
     pub session: Arc<Session>,
+    /// That were given or heard of; at most 32, and none is forgotten.
     pub nodes: Mutex<Vec<Arc<Node>>>,
+    /// None while nobody is known who serves.
     pub link: watch::Sender<Option<Link>>,
+    /// What the program sees of it.
     pub state: watch::Sender<ConnectionState>,
+    /// Sessions of units of work, each with a stream of its own.
     pub units: Mutex<Units>,
+    /// By name, while a program has one: all share its handles.
     pub queues: Mutex<HashMap<String, Weak<QueueShared>>>,
+    /// Why every call fails from now on; None until the connection is over.
     pub ended: Mutex<Option<Error>>,
     /// Names units: random for this connection, then counted.
     pub unit_prefix: [u8; 16],
+    /// How many units have been named.
     pub unit_count: std::sync::atomic::AtomicU64,
 }
 
@@ -222,10 +243,15 @@ impl Core {
 
 /// A queue that is open on the session that survives; closed with the last [`Queue`](crate::Queue) of it.
 pub(crate) struct QueueShared {
+    /// As it was opened.
     pub name: String,
+    /// The connection's own, that survives.
     pub session: Arc<Session>,
+    /// Its handle to put.
     pub output: u32,
+    /// Its handle to get.
     pub input: u32,
+    /// Its handle to inquire.
     pub inquire: u32,
 }
 

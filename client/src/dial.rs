@@ -34,6 +34,7 @@ pub(crate) const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A node as this client knows it: an address, and the connection to it if there is one.
 pub(crate) struct Node {
+    /// `host:port` of its gRPC listener.
     pub address: String,
     channel: Mutex<Option<Channel>>,
     /// Somebody said that this node serves.
@@ -334,7 +335,9 @@ pub async fn maintain(
 /// The records of failovers that a node has, in the order of their numbers, what people said of them, and what canaries saw.
 #[derive(Clone, Debug, Default)]
 pub struct KeptFailovers {
+    /// All that it has, oldest first.
     pub records: Vec<Failover>,
+    /// Of these records; see [`KeptFailovers::said_of`].
     pub classified: Vec<Classified>,
     /// None where no canary was ever heard of.
     pub canary: Option<Canary>,

@@ -27,7 +27,9 @@ pub struct Placed {
 /// What became of a unit of work. Final: what is not committed now can not be committed afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitOutcome {
+    /// All of it happened, and is safe.
     Committed,
+    /// Nothing of it happened, so it may be done again.
     BackedOut,
     /// The queue manager does not know any more: look at what the unit would have done before doing it again.
     Forgotten,

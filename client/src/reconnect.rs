@@ -52,13 +52,18 @@ const TEND_EVERY: Duration = Duration::from_millis(100);
 
 /// A node that serves, with a session that has been greeted and waits to be attached.
 pub(crate) struct Greeted {
+    /// What becomes the connection's when it is attached.
     pub link: Link,
+    /// Holds the stream back until it is attached.
     pub gate: Gate,
+    /// What comes behind the answer to the greeting.
     pub responses: tonic::Streaming<wire::SessionResponse>,
 }
 
 pub(crate) struct Failure {
+    /// What the program is told if nobody else serves.
     pub error: Error,
+    /// `host:port` of the node that serves instead, if this one knew.
     pub serving: Option<String>,
     /// There was no connection over which anybody could have been asked.
     pub is_unreached: bool,

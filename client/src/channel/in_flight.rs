@@ -31,7 +31,9 @@ const NO_HANDLE: i32 = -1;
 pub enum Heard {
     /// The answer to the call with this number, and its data: 0 on a channel whose segments have no number.
     Answer(u32, Result<(Box<Call>, Bytes)>),
+    /// For a handle that messages were asked for with [`Channel::request`].
     Message(Box<Delivered>),
+    /// `notice::*`: what the queue manager says unasked, as that it is ending, or in answer to [`Channel::begin_start`].
     Notice(Notification),
 }
 

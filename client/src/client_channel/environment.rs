@@ -21,10 +21,8 @@ const CHANNEL: &str = "SYSTEM.DEF.SVRCONN";
 pub enum Source {
     /// One for whatever queue manager is there.
     One(Definition),
-    Table {
-        file: PathBuf,
-        definitions: Vec<Definition>,
-    },
+    /// A client channel definition table, and the file that it was read from.
+    Table { file: PathBuf, definitions: Vec<Definition> },
 }
 
 impl Source {

@@ -52,20 +52,27 @@ const END_PATIENCE: Duration = Duration::from_millis(250);
 /// What may be on its way at a time; a call beyond waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// 1 to 8,000, so that all are within [`UNANSWERED_SPAN`].
     pub calls: usize,
+    /// Of bodies that are put, with 128 more for each; at least 1.
     pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Purpose {
+    /// MQOO_OUTPUT.
     pub output: bool,
+    /// MQOO_INPUT_SHARED.
     pub input: bool,
+    /// MQOO_BROWSE.
     pub browse: bool,
+    /// MQOO_INQUIRE.
     pub inquire: bool,
 }
 
 /// One call other than a surviving session's put.
 pub(crate) struct Request {
+    /// What is asked; its token is given when it is sent.
     pub call: wire::call::Call,
     /// Opened first when it is not open.
     pub handle: Option<u32>,
@@ -97,7 +104,9 @@ impl Request {
 pub(crate) struct Answer {
     /// Reason of a warning, 0 for none.
     pub warning: u32,
+    /// None where there is nothing to say beside the outcome.
     pub data: Option<wire::completion::Data>,
+    /// Pieces of the body of a message that was got, in order, where it is too long for `data`; else none.
     pub parts: Vec<Bytes>,
 }
 
@@ -115,6 +124,7 @@ pub(crate) struct Session {
 /// Under which name puts are numbered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Producer {
+    /// 1 to 64 bytes; empty for sessions of units, which number no puts.
     pub name: String,
     /// An earlier run of the program may have tried them.
     pub repeating: bool,

@@ -49,38 +49,26 @@ pub enum Operate {
     /// Answered by every node, whether it serves or not.
     Status,
     /// Records of failovers behind this number, a page of them. Answered by every node.
-    Failovers {
-        after: u64,
-    },
+    Failovers { after: u64 },
     /// A person says what a record of a failover counts as, and why.
     Classify(Classified),
     /// Moves the active instance; `to` None picks the one that is most up to date. Units of work that are open may go on
     /// for so long; None: as long as the replica's options say.
-    Move {
-        to: Option<NodeId>,
-        units_within: Option<Duration>,
-    },
+    Move { to: Option<NodeId>, units_within: Option<Duration> },
     /// The node goes into maintenance, or comes back; see `replica/placement.rs`. With `force` also where the others are no
     /// majority that is in sync.
-    Maintain {
-        node: NodeId,
-        begins: bool,
-        force: bool,
-    },
+    Maintain { node: NodeId, begins: bool, force: bool },
     /// Starts or ends the queue manager.
     Run(RunRequest),
     /// A queue manager is created on all nodes. For the nodes' own, which has records of them.
     Create(Box<CreateRequest>),
     /// The queue manager is deleted with all that it has. Whoever asks has seen that it was ended.
-    Delete {
-        name: ObjectName,
-    },
+    Delete { name: ObjectName },
+    /// A node joins, leaves or takes another one's place.
     Members(MembershipRequest),
     /// Raises the version in which log, store and frames are written; None: to the newest that any node speaks. Refused
     /// while a node does not speak it or is not there. There is no way back.
-    Raise {
-        to: Option<Version>,
-    },
+    Raise { to: Option<Version> },
     /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
     Recover(RecoverRequest),
 }
@@ -103,13 +91,12 @@ pub struct CreateRequest {
 /// strmqm and endmqm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunRequest {
+    /// Of one that has ended; one that runs goes on, and one that quiesces is not called back (2161).
     Start,
     /// When the last program has left.
     EndControlled,
     /// Now. With `reconnect` programs are told that their connection broke, so that those that can connect again.
-    EndImmediately {
-        reconnect: bool,
-    },
+    EndImmediately { reconnect: bool },
 }
 
 /// Too many logs are damaged for an election, and somebody decided to go on with the best of them.
@@ -174,7 +161,10 @@ fn changes_of(kind: ObjectKind, attributes: &[(&str, &str)]) -> Changes {
 /// with `Data::Progress` comes before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MembershipRequest {
+    /// `node` learns first, and votes when it has caught up. 2046 for an id that another node had.
     Add { node: NodeId, info: NodeInfo },
+    /// `node` leaves for good; 2046 for the last one.
     Remove { node: NodeId },
+    /// `node` joins, and votes from when `old` does not any more.
     Replace { old: NodeId, node: NodeId, info: NodeInfo },
 }

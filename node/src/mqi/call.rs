@@ -24,23 +24,15 @@ pub enum Call {
         selector: Option<Arc<MessageSelector>>,
     },
     /// MQOPEN of the queue manager itself, so that it can be inquired. Its handle is one of the session's.
-    OpenManager {
-        handle: HandleId,
-        options: OpenOptions,
-    },
+    OpenManager { handle: HandleId, options: OpenOptions },
     /// MQCLOSE.
-    Close {
-        handle: HandleId,
-        close: CloseOption,
-    },
+    Close { handle: HandleId, close: CloseOption },
     /// MQPUT and MQPUT1.
     Put(Put),
     /// MQGET in all its forms.
     Get(Get),
     /// Ends the wait of an earlier get of this session: that get is answered with 2033.
-    CancelGet {
-        token: Token,
-    },
+    CancelGet { token: Token },
     /// MQCMIT. With an id the outcome is remembered for [`Call::UnitOutcome`].
     Commit {
         unit: Option<UnitId>,
@@ -56,16 +48,14 @@ pub enum Call {
         units_decided: u64,
     },
     /// MQINQ. Of an alias these are its own attributes.
-    Inquire {
-        handle: HandleId,
-    },
+    Inquire { handle: HandleId },
     /// MQSET. Of an alias these are its own attributes.
-    Set {
-        handle: HandleId,
-        changes: Changes,
-    },
+    Set { handle: HandleId, changes: Changes },
+    /// Answered by every node, whether it serves or not.
     Ping,
+    /// About what is defined: at whoever serves.
     Admin(Admin),
+    /// About the nodes: at whoever serves, but for what says that every node answers it.
     Operate(Operate),
 }
 
@@ -113,6 +103,7 @@ pub struct OpenOptions {
 /// What is set of the context of a message, beside what its session says (MQOO_SET_*, MQPMO_SET_*).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Context {
+    /// MQPMO_DEFAULT_CONTEXT: nothing; what the message does not say itself comes from the session.
     #[default]
     Default,
     /// Whose message it is: user, accounting token, application's data of it.
@@ -125,6 +116,7 @@ pub enum Context {
 /// whatever is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloseOption {
+    /// MQCO_NONE.
     #[default]
     Keep,
     /// It is deleted if it has no messages (else 2055), nothing of it is in a unit of work and nobody else has it open (2042).

@@ -30,27 +30,29 @@ pub struct Completion {
 /// What an answer has beside code and reason.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Data {
+    /// There is nothing to say beside code and reason.
     #[default]
     Nothing,
+    /// A put: what was given to its message.
     Placed {
+        /// MsgId: the program's, or one that was made.
         message_id: MessageId,
         /// Where in its group, if it is in one.
         in_group: Option<InGroup>,
+        /// An earlier try of the same put had stored the message: this is the answer to that one.
         duplicate: bool,
         /// Of a duplicate: whatever else the first answer said is not known.
         only_id_known: bool,
     },
+    /// An open of a queue.
     Opened(Opened),
-    Got {
-        message: Box<Message>,
-        body_length: usize,
-    },
+    /// A get or browse: the message, and the bytes that its whole body has; the message has fewer with 2079 only.
+    Got { message: Box<Message>, body_length: usize },
     /// The message is longer than asked for and was left where it is (2080).
-    TooLong {
-        body_length: usize,
-    },
+    TooLong { body_length: usize },
     /// The message is persistent and was left where it is, because the get is ahead of its program.
     NotAhead,
+    /// What became of a unit of work, by its id.
     Unit {
         state: UnitState,
         /// Nothing was known of it before it was asked for: that settled it.
@@ -62,17 +64,14 @@ pub enum Data {
     Objects(Vec<ObjectView>),
     /// Who is connected, in the order in which they came.
     Sessions(Vec<SessionView>),
+    /// What this node knows of the queue manager.
     Status(Box<StatusView>),
+    /// A page of the records of failovers that this node has.
     Failovers(Box<KeptFailovers>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
-    Progress {
-        step: String,
-        fraction: f64,
-    },
+    Progress { step: String, fraction: f64 },
     /// This node does not serve; this one does, if anybody.
-    NotServing {
-        leader: Option<NodeId>,
-    },
+    NotServing { leader: Option<NodeId> },
 }
 
 /// A page of the records of failovers, in the order of their numbers, what people said of these, and what canaries saw.
@@ -104,6 +103,7 @@ pub struct Opened {
 /// An object or record as displayed or inquired.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectView {
+    /// As it is set; of another name of a queue its own attributes.
     pub definition: Definition,
     /// Of a local queue; where another name of one is inquired, of the queue that it stands for.
     pub queue: Option<QueueView>,
@@ -187,6 +187,7 @@ impl SessionView {
 /// A local queue as inquired, at whoever serves (IBM MQ Reference, "DISPLAY QSTATUS").
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueView {
+    /// Of the queue itself, under whatever name it is inquired.
     pub definition: Definition,
     /// CURDEPTH: messages on it, those that an open unit of work has got included, those that one has put not.
     pub depth: u64,

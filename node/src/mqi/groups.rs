@@ -31,7 +31,9 @@ struct Begun {
 /// One of the sets that a unit of work restores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Which {
+    /// The group of the last put through the handle.
     Put,
+    /// The group of the last get that was no browse.
     Got,
 }
 
@@ -53,10 +55,8 @@ pub enum PutPlace {
     Alone,
     /// It begins a group, which gets an id.
     First,
-    Next {
-        group_id: GroupId,
-        sequence_number: u32,
-    },
+    /// It goes on with the group that was begun: the number behind that of the last message.
+    Next { group_id: GroupId, sequence_number: u32 },
 }
 
 impl Groups {

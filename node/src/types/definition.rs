@@ -99,6 +99,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// `text` is what the user reads: a sentence with its full stop.
     pub fn new(reason: Reason, text: impl Into<String>) -> Fault {
         debug_assert_ne!(reason, Reason::None, "a fault has a reason of MQ's");
         Fault { reason, text: text.into() }
@@ -523,54 +524,94 @@ impl KindWords for ObjectKind {
     }
 }
 
-/// Selectors that code asks for by name; each is a row of the table.
+// Selectors that code asks for by name: as MQSC calls them, with MQ's constant (IBM MQ documentation, "Constants"). Each is a row of
+// the table.
+
+/// MQIA_MAX_Q_DEPTH: messages on a queue at most.
 pub const MAXDEPTH: Selector = 15;
+/// MQIA_MAX_MSG_LENGTH: bytes of a body at most, of a queue or of the whole queue manager.
 pub const MAXMSGL: Selector = 13;
+/// MQIA_DEF_PERSISTENCE: 1 where messages are persistent that do not say.
 pub const DEFPSIST: Selector = 5;
+/// MQIA_DEF_PUT_RESPONSE_TYPE, MQPRT_*: 1 waits for the answer, 2 does not.
 pub const DEFPRESP: Selector = 184;
+/// MQIA_DEF_READ_AHEAD, MQREADA_*: 0 no, 1 yes, 2 never.
 pub const DEFREADA: Selector = 188;
-/// How a local queue came to be, or what is made from a model.
+/// MQIA_DEFINITION_TYPE, MQQDT_*: how a local queue came to be, or what is made from a model.
 pub const DEFTYPE: Selector = 7;
 /// MQQDT_PERMANENT_DYNAMIC: stays until it is deleted.
 pub const PERMANENT_DYNAMIC: i32 = 2;
 /// MQQDT_TEMPORARY_DYNAMIC: goes with the handle that made it.
 pub const TEMPORARY_DYNAMIC: i32 = 3;
+/// MQIA_DEF_PRIORITY: 0 to 9, of messages that do not say.
 pub const DEFPRTY: Selector = 6;
+/// MQIA_INHIBIT_GET: 1 refuses gets with 2016.
 pub const INHIBIT_GET: Selector = 9;
+/// MQIA_INHIBIT_PUT: 1 refuses puts with 2051.
 pub const INHIBIT_PUT: Selector = 10;
+/// MQIA_MSG_DELIVERY_SEQUENCE, MQMDS_*: 0 by priority, 1 in the order in which they came.
 pub const MSGDLVSQ: Selector = 16;
+/// MQIA_BACKOUT_THRESHOLD: after so many back-outs a message is to be moved to BOQNAME; 0: never.
 pub const BOTHRESH: Selector = 22;
+/// MQIA_SHAREABILITY: 0 where whoever has it open for input has it alone (others are told 2042).
 pub const SHARE: Selector = 23;
-/// How a queue is opened for input by whoever leaves it to the queue.
+/// MQIA_DEF_INPUT_OPEN_OPTION: how a queue is opened for input by whoever leaves it to the queue.
 pub const DEFSOPT: Selector = 4;
 /// MQOO_INPUT_EXCLUSIVE, the value of DEFSOPT(EXCL).
 pub const EXCLUSIVE: i32 = 4;
+/// MQIA_MAX_UNCOMMITTED_MSGS: messages of one unit of work at most, else 2024.
 pub const MAXUMSGS: Selector = 33;
+/// MQIA_MAX_HANDLES: handles of one session at most, and never more than `limits::HANDLES_MAX`; else 2017.
 pub const MAXHANDS: Selector = 11;
+/// MQIA_CMD_SERVER_CONTROL, MQSVC_CONTROL_*: with 2 (MANUAL) nobody takes commands from SYSTEM.ADMIN.COMMAND.QUEUE.
 pub const SCMDSERV: Selector = 120;
+/// MQIA_Q_DEPTH_HIGH_LIMIT: percent of MAXDEPTH; stored, and nothing depends on it.
 pub const QDEPTHHI: Selector = 40;
+/// MQIA_Q_DEPTH_LOW_LIMIT: percent of MAXDEPTH, not more than QDEPTHHI; nothing else depends on it.
 pub const QDEPTHLO: Selector = 41;
+/// MQCA_BASE_OBJECT_NAME: the queue that an alias stands for.
 pub const TARGET: Selector = 2002;
+/// MQCA_DEAD_LETTER_Q_NAME, of the queue manager; blank: none.
 pub const DEADQ: Selector = 2006;
+/// MQCA_REMOTE_Q_MGR_NAME: where a remote definition says that its queue is.
 pub const RQMNAME: Selector = 2017;
+/// MQCA_REMOTE_Q_NAME: its name there.
 pub const RNAME: Selector = 2018;
+/// MQCA_BACKOUT_REQ_Q_NAME: where messages go that were backed out BOTHRESH times; never the queue itself.
 pub const BOQNAME: Selector = 2019;
+/// MQIACH_HB_INTERVAL: seconds between heartbeats while nothing else is sent; 0: none.
 pub const HBINT: Selector = 1563;
+/// MQIACH_SHARING_CONVERSATIONS: conversations of one connection at most; 0: its segments have no numbers, as before MQ 7.
 pub const SHARECNV: Selector = 1615;
+/// MQIACH_MAX_INSTANCES: connections through a channel at most, else 2537.
 pub const MAXINST: Selector = 1618;
+/// MQIACH_MAX_INSTS_PER_CLIENT: the same of one client's.
 pub const MAXINSTC: Selector = 1619;
+/// MQIACH_MAX_MSG_LENGTH: bytes of a message at most through a channel; [`MAXMSGL`] is the queue's.
 pub const CHANNEL_MAXMSGL: Selector = 1510;
+/// MQCACH_MCA_USER_ID: whose rights count on a channel; blank: those of who connects.
 pub const MCAUSER: Selector = 3527;
+/// MQCACH_SSL_CIPHER_SPEC: what clients of a channel must use; blank: no TLS.
 pub const SSLCIPH: Selector = 3544;
+/// MQIACH_SSL_CLIENT_AUTH, MQSCA_*: 0 where a client has to have a certificate, 1 where it need not.
 pub const SSLCAUTH: Selector = 1568;
+/// MQCACH_SSL_PEER_NAME: names that a client's certificate must have; one that is there demands a certificate.
 pub const SSLPEER: Selector = 3545;
+/// Of this product: 1 where the queue manager itself moves what [`BOTHRESH`] is about.
 pub const BACKOUT_MOVE: Selector = 60_001;
+/// Of this product: 1 while a channel is stopped.
 pub const CHANNEL_STATE: Selector = 60_002;
+/// MQIACH_LISTENER_CONTROL, MQSVC_CONTROL_*: with 2 (MANUAL) it does not start with the queue manager.
 pub const LISTENER_CONTROL: Selector = 1601;
+/// MQIACH_PORT, of a listener; 0: 1414.
 pub const LISTENER_PORT: Selector = 1522;
+/// MQCACH_IP_ADDRESS, of a listener: IPv4 or IPv6; blank or `*`: all addresses.
 pub const LISTENER_IPADDR: Selector = 3552;
+/// MQIACH_BACKLOG: connections that may wait to be taken; 0: 1024.
 pub const LISTENER_BACKLOG: Selector = 1602;
+/// MQCACH_LISTENER_DESC: at most 64 characters.
 pub const LISTENER_DESCR: Selector = 3555;
+/// Of this product: what START (1) and STOP LISTENER (2) said last; 0: nothing yet, and [`LISTENER_CONTROL`] counts.
 pub const LISTENER_STATE: Selector = 60_003;
 
 fn weight_of(value: &Value) -> usize {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 pub struct Ends {
     /// Of this machine, as the client knows it.
     pub local: SocketAddr,
+    /// Of the client, as this machine sees it.
     pub client: SocketAddr,
 }
 

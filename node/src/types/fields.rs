@@ -11,16 +11,22 @@ pub struct Malformed(pub usize);
 /// One field, and where tag and value lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
+    /// The number of the field, never 0.
     pub tag: u32,
+    /// As it is encoded: what it means is for whoever knows the message.
     pub value: Value<'a>,
+    /// Bytes of tag and value in what is read.
     pub place: Range<usize>,
 }
 
+/// A value by its wire type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
+    /// Also of enumerations and truths.
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
+    /// What has a length in front: bytes, a text, a message, packed numbers.
     Bytes(&'a [u8]),
 }
 
@@ -50,6 +56,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Looks at nothing yet: what is malformed is found when it is come to.
     pub fn of(data: &'a [u8]) -> Fields<'a> {
         Fields { data, at: 0 }
     }

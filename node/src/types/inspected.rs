@@ -12,6 +12,7 @@ pub struct Inspected {
     pub offset: Option<u64>,
     /// How long it is; None where that says nothing.
     pub bytes: Option<u64>,
+    /// What is there, or what is wrong with it; no sentence.
     pub text: String,
     /// It cannot be read, or is not what was written.
     pub damaged: bool,

@@ -52,7 +52,9 @@ pub enum Persistence {
     /// As DEFPSIST of the queue says; never on a message that was placed.
     #[default]
     AsQueue,
+    /// MQPER_PERSISTENT: it is replicated and on disk.
     Persistent,
+    /// MQPER_NOT_PERSISTENT: it is in the memory of the node that serves, and gone with it.
     NotPersistent,
 }
 
@@ -107,6 +109,7 @@ impl Body {
         self.length
     }
 
+    /// Whether it has no bytes, as MQ allows.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -606,10 +609,12 @@ impl DefaultContext {
         }
     }
 
+    /// UserIdentifier: at most 12 characters.
     pub fn user(&self) -> &str {
         &self.user_identifier
     }
 
+    /// PutApplName: at most 28 characters.
     pub fn application(&self) -> &str {
         &self.put_application_name
     }
@@ -627,10 +632,15 @@ impl EncodedDescriptor<'_> {
         self.known.length + self.rest.len()
     }
 
+    /// Of a descriptor with every field at its default.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Appends it.
+    ///
+    /// # Panics
+    /// When `into` has no room for [`EncodedDescriptor::len`] bytes.
     pub fn put(&self, into: &mut impl BufMut) {
         let room = into.remaining_mut();
         into.put_slice(&self.known.bytes[..self.known.length]);

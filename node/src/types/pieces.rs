@@ -21,15 +21,18 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
+    /// Kept, and not counted.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether nothing is there.
     pub fn is_empty(&self) -> bool {
         debug_assert_eq!(self.len == 0, self.pieces.is_empty(), "no piece is empty");
         self.len == 0
     }
 
+    /// Behind all others.
     pub fn push(&mut self, one: T) {
         match self.pieces.back_mut().filter(|last| last.len() < PIECE) {
             Some(last) => last.push_back(one),
@@ -42,14 +45,17 @@ impl<T> Pieces<T> {
         );
     }
 
+    /// The one that came first; None where nothing is there.
     pub fn front(&self) -> Option<&T> {
         self.pieces.front()?.front()
     }
 
+    /// In the order in which they came, or back from the newest.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.pieces.iter().flatten()
     }
 
+    /// The one that came first leaves, and its piece with the last one of it.
     pub fn pop_front(&mut self) -> Option<T> {
         let first = self.pieces.front_mut()?;
         let one = first.pop_front();

@@ -1,6 +1,7 @@
 //! Bugs that tests switch on to see that the simulator finds them (feature `planted-bugs`, never in a release).
 //! Without the feature nothing is planted and the compiler drops the question.
 
+/// What is done wrong while it is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// A log write counts as persisted as soon as it is asked for.
@@ -65,6 +66,7 @@ mod switch {
         PLANTED.with(|planted| planted.set(bug));
     }
 
+    /// Whether it is what was planted on this thread.
     pub fn is(bug: Bug) -> bool {
         PLANTED.with(|planted| planted.get() == Some(bug))
     }
@@ -73,6 +75,7 @@ mod switch {
 #[cfg(feature = "planted-bugs")]
 pub use switch::{is, plant};
 
+/// Nothing is planted without the feature.
 #[cfg(not(feature = "planted-bugs"))]
 pub const fn is(_: Bug) -> bool {
     false

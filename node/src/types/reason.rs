@@ -5,9 +5,12 @@ use std::fmt;
 /// MQCC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CompletionCode {
+    /// MQCC_OK: all was done as asked for.
     #[default]
     Ok = 0,
+    /// MQCC_WARNING: it was done, though not quite as asked for.
     Warning = 1,
+    /// MQCC_FAILED: nothing was done.
     Failed = 2,
 }
 

@@ -23,9 +23,11 @@ pub enum Cause {
 /// How much of the message stands in a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportData {
+    /// The descriptor only.
     Nothing,
     /// Headers of MQ, and 100 bytes behind them.
     First,
+    /// MQRO_*_WITH_FULL_DATA: the whole body.
     All,
 }
 
@@ -67,6 +69,8 @@ impl ReportOptions {
     pub const PASS_CORREL_ID: u32 = 0x40;
     /// The report has the message id of what it is about; else one of its own.
     pub const PASS_MSG_ID: u32 = 0x80;
+    /// MQRO_PASS_DISCARD_AND_EXPIRY: the report has what is left of the expiry of what it is about (a minute where nothing is), and
+    /// its [`Self::DISCARD_MSG`]; else its time is unlimited and it has no options.
     pub const PASS_DISCARD_AND_EXPIRY: u32 = 0x4000;
     /// What cannot be delivered is dropped and does not go to the dead-letter queue.
     pub const DISCARD_MSG: u32 = 0x0800_0000;

@@ -102,6 +102,7 @@ pub enum Role {
 }
 
 impl Role {
+    /// Metrics have a series for each.
     pub const ALL: [Role; 9] = [
         Role::Active,
         Role::Starting,
@@ -133,10 +134,13 @@ impl Role {
 /// Why a node's copy is not in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutOfSync {
+    /// The leader has not heard it for an election timeout.
     NotConnected,
+    /// The leader's log does not go back to what it lacks: it is sent the state.
     ReceivingSnapshot,
     /// May not vote before it has what it lost.
     Recovering,
+    /// It lacks more than 64 entries of the log.
     CatchingUp,
     /// It answers, and what it was sent some seconds ago is not on its disk.
     NotWriting,
@@ -148,6 +152,7 @@ pub enum OutOfSync {
     StatesDiffer,
     /// The node speaks for itself, and knows of nobody who leads.
     NobodyLeads,
+    /// The node speaks for itself, and is no member any more.
     Removed,
 }
 

@@ -6,10 +6,12 @@
 /// In the order in which it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunState {
+    /// Programs are let in; a new queue manager begins so.
     #[default]
     Running,
     /// Nobody is let in any more, and it ends when the last program has left.
     Quiescing,
+    /// Nobody was left when it ended.
     EndedNormally,
     /// Programs were disconnected.
     EndedImmediately,

@@ -20,6 +20,7 @@ impl TermStarts {
         (runs.len() <= TERMS_MAX && runs.windows(2).all(goes_up)).then_some(TermStarts(runs))
     }
 
+    /// Oldest first: each term, and the index of its first entry.
     pub fn runs(&self) -> &[(Term, Index)] {
         &self.0
     }

@@ -7,7 +7,9 @@ pub struct UnitId(pub bytes::Bytes);
 /// What became of a unit of work. Once told it is final, except that it may be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnitState {
+    /// All of it happened.
     Committed,
+    /// Nothing of it happened, so it may be done again.
     BackedOut,
     /// Not known any more: it may have been committed once. It cannot be committed from now on.
     Forgotten,
@@ -20,6 +22,7 @@ pub struct ProducerId(pub bytes::Bytes);
 /// Names one put of a producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerSequence {
+    /// Whose numbers they are: each producer counts its own.
     pub producer: ProducerId,
     /// From 1 on.
     pub sequence: u64,

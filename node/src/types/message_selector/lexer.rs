@@ -4,19 +4,24 @@ use std::borrow::Cow;
 
 use trimaran_proto::mq::rfh2::from_hex;
 
+/// What a selector is written in (JMS 2.0, 3.8.1.1).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token<'a> {
     /// A name or a keyword.
     Word(&'a str),
+    /// Without its quotes, and with one for two in it.
     Text(Cow<'a, str>),
+    /// What `"0x2F1C"` stands for: MQ's, and not in JMS.
     Bytes(Vec<u8>),
     /// Without its sign.
     Integer(u64),
     Float(f64),
     Sign(Sign),
+    /// Nothing follows; so it is however often it is asked.
     End,
 }
 
+/// Signs by what they mean; `+` and `-` stand in front of one number or between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     Equal,
@@ -27,9 +32,13 @@ pub enum Sign {
     GreaterOrEqual,
     Plus,
     Minus,
+    /// `*`
     Times,
+    /// `/`
     Over,
+    /// `(`
     Open,
+    /// `)`
     Close,
     Comma,
 }
@@ -37,7 +46,9 @@ pub enum Sign {
 /// What is wrong, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// From the beginning of the text, from 0 on.
     pub at: usize,
+    /// Follows the place in a sentence, and has no full stop.
     pub what: &'static str,
 }
 
@@ -58,6 +69,7 @@ const SIGNS: [(&str, Sign); 13] = [
     (",", Sign::Comma),
 ];
 
+/// Reads one token after the other; what is behind a mistake is not looked at.
 #[derive(Debug)]
 pub struct Lexer<'a> {
     text: &'a str,
@@ -65,11 +77,15 @@ pub struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
+    /// Of a whole selector, from its beginning on.
     pub fn new(text: &'a str) -> Lexer<'a> {
         Lexer { text, at: 0 }
     }
 
-    /// The next token and where it begins.
+    /// The next token and the byte at which it begins.
+    ///
+    /// # Errors
+    /// For what begins no token, or one that does not end.
     pub fn next(&mut self) -> Result<(Token<'a>, usize), Mistake> {
         let rest = self.text[self.at..].trim_start();
         let at = self.text.len() - rest.len();

@@ -29,6 +29,7 @@ impl Pattern {
         Some(Pattern(parts.into()))
     }
 
+    /// Bytes in memory, beside itself.
     pub fn weight(&self) -> usize {
         size_of_val(&*self.0)
     }

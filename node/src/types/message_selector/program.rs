@@ -4,6 +4,7 @@ use super::pattern::Pattern;
 use super::value::{Arithmetic, Comparison, Value};
 use crate::types::limits;
 
+/// One step. Properties and literals put themselves on the stack; every other takes what it is about from there and leaves one value.
 #[derive(Debug)]
 pub enum Op {
     /// Puts the value of a property on the stack, by its number.
@@ -15,28 +16,37 @@ pub enum Op {
     Bytes(Box<[u8]>),
     /// Takes two values and puts what they come to.
     Compute(Arithmetic),
+    /// 0 minus one value: unknown for what is no number.
     Negate,
+    /// Of two values, the left one below; see [`Value::compare`].
     Compare(Comparison),
+    /// Of two conditions: false when one is, whatever the other is.
     And,
+    /// Of two conditions: true when one is, whatever the other is.
     Or,
+    /// Of one; unknown stays unknown.
     Not,
     /// Takes three.
     Between {
         negated: bool,
     },
+    /// Of one text; false, `negated` or not, of anything else that is there.
     In {
         negated: bool,
         among: Box<[Box<str>]>,
     },
+    /// Of one text, likewise.
     Like {
         negated: bool,
         pattern: Pattern,
     },
+    /// Of one value; never unknown itself.
     IsNull {
         negated: bool,
     },
 }
 
+/// The steps of a condition, operands before what is done with them: they leave one value.
 #[derive(Debug, Default)]
 pub struct Program(Vec<Op>);
 
@@ -44,6 +54,7 @@ pub struct Program(Vec<Op>);
 const BYTES_A_STEP: usize = 16;
 
 impl Program {
+    /// Behind the others.
     pub fn add(&mut self, op: Op) {
         debug_assert!(self.0.len() <= 2 * limits::SELECTOR_BYTES_MAX, "steps stand for characters");
         self.0.push(op);
@@ -54,10 +65,12 @@ impl Program {
         self.0.shrink_to_fit();
     }
 
+    /// In the order in which they are taken.
     pub fn ops(&self) -> &[Op] {
         &self.0
     }
 
+    /// Bytes in memory, about.
     pub fn weight(&self) -> usize {
         let inner = |op: &Op| match op {
             Op::Text(text) => text.len(),

@@ -50,41 +50,62 @@ struct Wanted {
 /// What the descriptor says, or knows in place of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
+    /// `ID:` and 48 digits; unknown where there is none, as all ids of JMS.
     JmsMessageId,
+    /// The same, but for a text of the program's own in `jms.Cid`.
     JmsCorrelationId,
+    /// PERSISTENT or NON_PERSISTENT; as a number 2 or 1.
     JmsDeliveryMode,
+    /// Milliseconds since 1970: of `jms.Tms`, or when it was put.
     JmsTimestamp,
+    /// Milliseconds since 1970; 0 for never.
     JmsExpiration,
+    /// Whether it was backed out before.
     JmsRedelivered,
+    /// One more than BackoutCount.
     JmsDeliveryCount,
+    /// A text of `jms.Gid`, or else as [`Field::JmsMessageId`].
     JmsGroupId,
+    /// A number of `jms.Seq`, or else as [`Field::SequenceNumber`].
     JmsGroupSequence,
     Report,
+    /// 8 (MQMT_DATAGRAM) where nothing is said.
     MessageType,
+    /// Tenths of a second, as it was put; -1 for unlimited.
     Expiry,
     Feedback,
+    /// 546 (numbers as x86 has them) where nothing is said.
     Encoding,
+    /// 1208 (UTF-8) where nothing is said.
     CharacterSet,
     Format,
+    /// 0 to 9.
     Priority,
+    /// 1 or 0.
     Persistence,
     MessageId,
     CorrelationId,
+    /// How often it was backed out.
     BackoutCount,
     ReplyToQueue,
     ReplyToQueueManager,
     UserIdentifier,
+    /// 32 bytes, zeros at the end.
     AccountingToken,
     IdentityData,
     ApplicationType,
     ApplicationName,
+    /// YYYYMMDD, in UTC.
     PutDate,
+    /// HHMMSSTH, in UTC.
     PutTime,
     OriginData,
     GroupId,
+    /// From 1 on; also 1 of a message in no group.
     SequenceNumber,
     Offset,
     MessageFlags,
+    /// Bytes of the message that a report or segment is about; -1 where nothing is said.
     OriginalLength,
 }
 
@@ -224,11 +245,13 @@ impl Properties {
         self.name = String::new();
     }
 
+    /// Whether the selector names none, and says the same of every message.
     pub fn is_empty(&self) -> bool {
         debug_assert!(self.folders.len() <= self.by_name.len(), "a folder is looked into for something");
         self.sources.is_empty()
     }
 
+    /// Bytes in memory, about.
     pub fn weight(&self) -> usize {
         self.weight
     }

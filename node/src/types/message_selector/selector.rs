@@ -32,10 +32,13 @@ pub struct MessageSelector {
 /// Why a text is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
+    /// Bytes of a text that has more than `limits::SELECTOR_BYTES_MAX`.
     #[error("The selector has {0} bytes, the limit is {max}.", max = limits::SELECTOR_BYTES_MAX)]
     TooLong(usize),
+    /// Characters are counted from 1 on; `what` is wrong at this one.
     #[error("Character {character} of the selector: {what}.")]
     Syntax { character: usize, what: &'static str },
+    /// It names no property and is not true.
     #[error("The selector selects nothing, whatever the messages are.")]
     AlwaysFalse,
 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use trimaran_proto::mq::rfh2;
 
+/// A property, a literal, or what was computed of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// NULL: a property that is not there, and whatever is computed from one.
@@ -18,6 +19,7 @@ pub enum Value<'a> {
     Named(i64, &'static str),
 }
 
+/// What is asked of two values; how kinds compare says [`Value::compare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     Equal,
@@ -28,11 +30,13 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
+/// What is computed of two numbers: integers of 64 bits stay integers, and one with a float is a float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
     Add,
     Subtract,
     Multiply,
+    /// Of two integers without the rest; by the integer 0 unknown.
     Divide,
 }
 
@@ -96,12 +100,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A condition; None is unknown.
     pub fn of_truth(truth: Option<bool>) -> Value<'a> {
         let value = truth.map_or(Value::Unknown, Value::Truth);
         debug_assert_eq!(value.truth(), truth, "a condition is a value, and back");
         value
     }
 
+    /// Of a number with a name the name; None of what is no text.
     pub fn text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -110,6 +116,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it has an order and can be computed with.
     pub fn is_number(&self) -> bool {
         self.number().is_some()
     }
