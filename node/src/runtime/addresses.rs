@@ -38,8 +38,8 @@ use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 /// An agent that has not removed left-overs by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// The same for one that is to end, and a program of the user's that it may have to call.
-const ENDED_WITHIN: Duration = Duration::from_secs(10);
+/// The same for one that is to end, beside the time of a program of the user's. Who outlives its node keeps the port of the peers.
+const ENDED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often it is looked whether the kernel has removed what a dead agent held.
 const GONE_LOOK: Duration = Duration::from_millis(5);
@@ -71,8 +71,8 @@ struct ToAgent {
     line: UnixStream,
     /// Of these it is to hold the addresses.
     to_hold: BTreeSet<QueueManagerId>,
-    /// It was told that the node ends.
-    is_over: bool,
+    /// When it was told that the node ends.
+    over_since: Option<Instant>,
     /// The rest of a line that did not fit: an agent that is paused reads nothing.
     unsent: Vec<u8>,
 }
@@ -130,7 +130,7 @@ impl Addresses {
         if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
         }
-        let to_agent = ToAgent { line: ours, to_hold: BTreeSet::new(), is_over: false, unsent: Vec::new() };
+        let to_agent = ToAgent { line: ours, to_hold: BTreeSet::new(), over_since: None, unsent: Vec::new() };
         let to_agent = Mutex::new(to_agent);
         let tail = tail(config, options.mode);
         let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
@@ -197,8 +197,9 @@ impl Addresses {
     /// Asks the agent what it holds, where it has answered so far; else why it cannot be relied on any more.
     fn look_after(&self, pulse: &mut Pulse) -> Result<(), String> {
         let mut to_agent = self.0.to_agent.lock();
-        if to_agent.is_over {
-            return Ok(());
+        if let Some(since) = to_agent.over_since {
+            let is_late = clock::instant().since(since) >= self.ends_within();
+            return if is_late { Err("does not end".to_owned()) } else { Ok(()) };
         }
         pulse.look(clock::instant());
         if pulse.is_over(!to_agent.to_hold.is_empty()) {
@@ -211,6 +212,12 @@ impl Addresses {
             self.set_held(BTreeSet::new());
         }
         Ok(())
+    }
+
+    /// How long an agent may take that is told to end.
+    fn ends_within(&self) -> Duration {
+        let options = &self.0.options;
+        ENDED_WITHIN + if options.mode == Mode::Exec { options.program_limit } else { Duration::ZERO }
     }
 
     /// Tells the agent of some more clients. It answers when they were told.
@@ -431,7 +438,11 @@ impl Started {
         reports.get_ref().set_read_timeout(Some(ASK_EVERY))?;
         let hear = move || {
             let why = addresses.hear(&mut reports, &inboxes, &peers);
-            if addresses.0.to_agent.lock().is_over {
+            if addresses.0.to_agent.lock().over_since.is_some() {
+                if let Some(why) = why {
+                    tracing::warn!("the address agent {why}: it is killed");
+                    let _ = child.kill();
+                }
                 let _ = child.wait();
                 drop(ended);
                 return;
@@ -458,12 +469,10 @@ impl Listening {
     pub async fn end(self) {
         {
             let mut to_agent = self.addresses.0.to_agent.lock();
-            to_agent.is_over = true;
+            to_agent.over_since = Some(clock::instant());
             let _ = to_agent.line.shutdown(Shutdown::Write);
         }
-        if tokio::time::timeout(ENDED_WITHIN, self.is_ended).await.is_err() {
-            tracing::warn!("the address agent does not end: stopping all the same");
-        }
+        let _ = self.is_ended.await;
     }
 }
 

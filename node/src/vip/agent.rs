@@ -35,6 +35,9 @@ use crate::types::{Ends, Instant, QueueManagerId, Term};
 const PROBE_WINDOW: Duration = Duration::from_millis(200);
 /// A stranger is given so much time to go before the address is tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// The first time less: a node that died together with its agent has the address for a lifetime, and the interface by which it is
+/// found need not be the one by which its peers know it.
+const REFUSED_FOR_FIRST: Duration = LIFETIME.saturating_add(Duration::from_millis(200));
 /// A program that failed is called again so late.
 const FAILED_FOR: Duration = Duration::from_secs(2);
 const CONFLICT_EVERY: Duration = Duration::from_secs(1);
@@ -421,7 +424,9 @@ impl Agent {
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
         let report = Report::Conflict { address: place.address.ip, hardware: shown, gave_way: gives_way };
         if gives_way {
-            let act = place.keeper.refuse(now + REFUSED_FOR);
+            let gave_way = place.gave_way_at.replace(now);
+            let is_first = gave_way.is_none_or(|before| now.since(before) > 2 * REFUSED_FOR);
+            let act = place.keeper.refuse(now + if is_first { REFUSED_FOR_FIRST } else { REFUSED_FOR });
             self.carry_out(number, act, None);
         } else {
             place.announce(now);

@@ -43,6 +43,8 @@ pub struct Place {
     announced_from: Instant,
     pub next_announcement: Option<Instant>,
     pub next_conflict: Instant,
+    /// When a stranger had it last.
+    pub gave_way_at: Option<Instant>,
     /// What went wrong last, and when that was said.
     said: Option<(String, Instant)>,
 }
@@ -73,6 +75,7 @@ impl Place {
             announced_from: Instant(0),
             next_announcement: None,
             next_conflict: Instant(0),
+            gave_way_at: None,
             said: None,
         }
     }
