@@ -208,6 +208,17 @@ impl Command {
 }
 
 impl Command {
+    /// Whether it makes, changes or runs a channel: refusals of that have messages and reasons of their own.
+    pub fn is_of_channel(&self) -> bool {
+        matches!(
+            self,
+            Command::Define { kind: Kind::Channel, .. }
+                | Command::Alter { kind: Kind::Channel, .. }
+                | Command::Delete { kind: Kind::Channel, .. }
+                | Command::Control { kind: Kind::Channel, .. }
+        )
+    }
+
     /// Whether there is nothing more to ask after this: a listener that is to be started runs, one that is to be stopped does
     /// not; a queue whose handles are to be shown is not there.
     pub fn ends_with(&self, reply: &Reply, queue_manager: &str) -> bool {

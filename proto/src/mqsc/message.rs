@@ -102,13 +102,7 @@ pub fn not_found(subject: Subject, name: &str) -> String {
 /// What a refusal says: MQ's message where it has one, and the queue manager's sentence where that says more.
 pub fn refused(command: &Command, reason: u32, text: &str) -> Vec<String> {
     let name = named(command);
-    let is_channel = matches!(
-        command,
-        Command::Define { kind: Kind::Channel, .. }
-            | Command::Alter { kind: Kind::Channel, .. }
-            | Command::Delete { kind: Kind::Channel, .. }
-            | Command::Control { kind: Kind::Channel, .. }
-    );
+    let is_channel = command.is_of_channel();
     let plain = |message: String| vec![message];
     match (reason, command) {
         (number::UNKNOWN_OBJECT_NAME, Command::Set { kind: Kind::ChannelAuth, .. }) => {

@@ -304,13 +304,7 @@ fn not_found(subject: Subject) -> u32 {
 /// PCF has reasons of its own for some of what MQI refuses.
 fn as_pcf_has_it(command: &Command, refused: u32) -> u32 {
     const OBJECT_ALREADY_EXISTS: u32 = 2100;
-    let is_channel = matches!(
-        command,
-        Command::Define { kind: Kind::Channel, .. }
-            | Command::Alter { kind: Kind::Channel, .. }
-            | Command::Delete { kind: Kind::Channel, .. }
-            | Command::Control { kind: Kind::Channel, .. }
-    );
+    let is_channel = command.is_of_channel();
     match refused {
         OBJECT_ALREADY_EXISTS if is_channel => reason::CHANNEL_ALREADY_EXISTS,
         OBJECT_ALREADY_EXISTS => reason::OBJECT_ALREADY_EXISTS,
