@@ -51,6 +51,17 @@ pub struct ProfileArgs {
     pub component: Option<String>,
 }
 
+/// Whose authorities are shown.
+#[derive(Debug, Args)]
+pub struct EntityArgs {
+    /// User
+    #[arg(short = 'p', value_name = "USER", conflicts_with = "group")]
+    pub user: Option<String>,
+    /// Group
+    #[arg(short = 'g', value_name = "GROUP")]
+    pub group: Option<String>,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -62,12 +73,8 @@ shown with -g. **Authorities are kept and displayed, and not enforced yet.** Exi
 pub struct DspmqautArgs {
     #[command(flatten)]
     pub of: ProfileArgs,
-    /// User
-    #[arg(short = 'p', value_name = "USER", conflicts_with = "group")]
-    pub user: Option<String>,
-    /// Group
-    #[arg(short = 'g', value_name = "GROUP")]
-    pub group: Option<String>,
+    #[command(flatten)]
+    pub entity: EntityArgs,
 }
 
 #[derive(Debug, Args)]
@@ -81,12 +88,8 @@ Examples:
 pub struct DmpmqautArgs {
     #[command(flatten)]
     pub of: ProfileArgs,
-    /// User
-    #[arg(short = 'p', value_name = "USER", conflicts_with = "group")]
-    pub user: Option<String>,
-    /// Group
-    #[arg(short = 'g', value_name = "GROUP")]
-    pub group: Option<String>,
+    #[command(flatten)]
+    pub entity: EntityArgs,
     /// Profiles and types alone
     #[arg(short = 'l', conflicts_with = "commands")]
     pub list: bool,

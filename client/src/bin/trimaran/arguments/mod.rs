@@ -14,7 +14,7 @@ mod saving;
 mod setup;
 mod values;
 
-pub use authorities::{DmpmqautArgs, DspmqautArgs, ProfileArgs, SetmqautArgs};
+pub use authorities::{DmpmqautArgs, DspmqautArgs, EntityArgs, ProfileArgs, SetmqautArgs};
 pub use control::{
     ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, DspmqverArgs, EndmqmArgs,
     MqrcArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs, StrmqmElsewhere,

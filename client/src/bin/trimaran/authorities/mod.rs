@@ -8,7 +8,7 @@ use trimaran_client::{Connection, Error, ObjectDetails, reason};
 
 use self::profile::{by_precision, is_generic, means};
 use crate::{
-    arguments::{DmpmqautArgs, DspmqautArgs, Global, ProfileArgs, SetmqautArgs},
+    arguments::{DmpmqautArgs, DspmqautArgs, EntityArgs, Global, ProfileArgs, SetmqautArgs},
     output::{Failure, Outcome, patiently},
     say,
 };
@@ -221,7 +221,7 @@ fn command(target: &Target, name: &str, who: &str, names: &[String], args: &Setm
 
 pub async fn display(global: &Global, args: DspmqautArgs) -> Outcome {
     let target = Target::of(&args.of)?;
-    let entity = entity_of(args.user.as_deref(), args.group.as_deref());
+    let entity = entity_of(&args.entity);
     let (_, who) = entity.ok_or_else(|| ended(code::ENTITY_MISSING, "Entity name missing: say -p or -g."))?;
     let connection = connect(global).await?;
     let name = target.named(&connection)?;
@@ -239,8 +239,9 @@ pub async fn display(global: &Global, args: DspmqautArgs) -> Outcome {
 }
 
 /// ENTTYPE and the name.
-fn entity_of<'a>(user: Option<&'a str>, group: Option<&'a str>) -> Option<(&'static str, &'a str)> {
-    user.map(|user| ("PRINCIPAL", user)).or(group.map(|group| ("GROUP", group)))
+fn entity_of(entity: &EntityArgs) -> Option<(&'static str, &str)> {
+    let EntityArgs { user, group } = entity;
+    user.as_deref().map(|user| ("PRINCIPAL", user)).or(group.as_deref().map(|group| ("GROUP", group)))
 }
 
 /// A record of the queue manager.
@@ -331,7 +332,7 @@ pub async fn dump(global: &Global, args: DmpmqautArgs) -> Outcome {
         Some(_) => Some(Target::of(&args.of)?),
         None => None,
     };
-    let entity = entity_of(args.user.as_deref(), args.group.as_deref());
+    let entity = entity_of(&args.entity);
     let connection = connect(global).await?;
     let records = records(&connection).await?;
     let wanted = records.iter().filter(|record| {
