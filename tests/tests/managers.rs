@@ -6,66 +6,29 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use trimaran_client::{Attributes, Connection, Message};
 use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_status};
 use trimaran_tests::process::faults::Chance;
 use trimaran_tests::process::ledger::{self, Load};
-use trimaran_tests::process::{Cluster, Plan, amount, run_program, seed};
+use trimaran_tests::process::{Cluster, Plan, Typed, amount, run_program, seed};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// MQ's commands by links of their names.
-struct Typed {
-    directory: TempDir,
-    addresses: String,
+/// What `dspmq` has, by name.
+fn there(typed: &Typed) -> BTreeSet<String> {
+    let name = |line: &str| Some(line.split_once("QMNAME(")?.1.split_once(')')?.0.to_owned());
+    typed.run("dspmq").1.lines().filter_map(name).collect()
 }
 
-impl Typed {
-    fn of(cluster: &Cluster) -> Typed {
-        let directory = tempfile::tempdir().expect("a directory");
-        for name in ["crtmqm", "dltmqm", "endmqm", "strmqm", "dspmq", "trimaran"] {
-            let link = directory.path().join(name);
-            std::os::unix::fs::symlink(trimaran_tests::process::program("trimaran"), link).expect("a link");
-        }
-        Typed { directory, addresses: cluster.addresses().join(",") }
-    }
-
-    fn run(&self, line: &str) -> (i32, String) {
-        let mut words = line.split(' ');
-        let program = self.directory.path().join(words.next().expect("a command"));
-        let output = std::process::Command::new(program)
-            .env("TRIMARAN_CONNECT", &self.addresses)
-            .args(words)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .expect("the program starts");
-        let shown = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        (output.status.code().expect("it ends"), shown.concat())
-    }
-
-    fn expect(&self, line: &str, code: i32, said: &[&str]) {
-        let (ended, shown) = self.run(line);
-        assert_eq!(ended, code, "{line}: {shown}");
-        said.iter().for_each(|part| assert!(shown.contains(part), "{line}: {part}\nis missing in\n{shown}"));
-    }
-
-    /// What `dspmq` has, by name.
-    fn there(&self) -> BTreeSet<String> {
-        let name = |line: &str| Some(line.split_once("QMNAME(")?.1.split_once(')')?.0.to_owned());
-        self.run("dspmq").1.lines().filter_map(name).collect()
-    }
-
-    /// Until exactly these are there, as all nodes that run see it.
-    async fn wait_for(&self, names: &[&str]) {
-        let wanted: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
-        let begun = Instant::now();
-        while self.there() != wanted {
-            assert!(begun.elapsed() < seconds(30), "{:?} and not {wanted:?}", self.there());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+/// Until exactly these are there, as all nodes that run see it.
+async fn wait_for(typed: &Typed, names: &[&str]) {
+    let wanted: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+    let begun = Instant::now();
+    while there(typed) != wanted {
+        assert!(begun.elapsed() < seconds(30), "{:?} and not {wanted:?}", there(typed));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -111,7 +74,7 @@ async fn a_queue_manager_is_created_and_deleted_while_others_work() {
     typed.expect("crtmqm -ic /no/such/file QM1", 39, &["/no/such/file: No such file or directory\n"]);
     typed.expect("crtmqm -ic / QM1", 39, &["/: is a directory\n"]);
     typed.expect(&format!("crtmqm {QUEUE_MANAGER}"), 8, &["AMQ8110S: IBM MQ queue manager already exists."]);
-    let script = typed.directory.path().join("setup.mqsc");
+    let script = typed.path("setup.mqsc");
     let only_here = "ALTER LISTENER(SYSTEM.LISTENER.TCP.1) TRPTYPE(TCP) IPADDR('127.0.0.1')";
     std::fs::write(&script, format!("DEFINE QLOCAL(SETUP) MAXDEPTH(7)\n{only_here}\n")).expect("a file");
     let port = free_port();
@@ -148,7 +111,7 @@ async fn a_queue_manager_is_created_and_deleted_while_others_work() {
     typed.expect("endmqm -i QM1", 0, &[]);
     typed.expect("dltmqm QM1", 1, &["nothing was done", "--confirm QM1"]);
     typed.expect("dltmqm --confirm QM1 QM1", 0, &["IBM MQ queue manager 'QM1' deleted."]);
-    typed.wait_for(&[QUEUE_MANAGER]).await;
+    wait_for(&typed, &[QUEUE_MANAGER]).await;
 
     // The same name again is another queue manager, and has nothing of the one before.
     typed.expect("crtmqm QM1", 0, &[]);
@@ -209,7 +172,7 @@ async fn nodes_that_were_away_make_what_was_created_and_bring_nothing_back() {
         cluster.kill(third);
         cluster.start_node(away);
         let names: Vec<&str> = kept.iter().map(String::as_str).collect();
-        typed.wait_for(&names).await;
+        wait_for(&typed, &names).await;
         let newest = kept.last().expect("it was just created");
         assert_eq!(
             got(&cluster, newest).await.as_deref(),
@@ -222,7 +185,7 @@ async fn nodes_that_were_away_make_what_was_created_and_bring_nothing_back() {
             let first = chance.below(3) as usize;
             (0..3).for_each(|node| cluster.start_node((first + node) % 3));
         }
-        typed.wait_for(&names).await;
+        wait_for(&typed, &names).await;
     }
     // Nothing of those that were deleted is on any disk.
     let begun = Instant::now();
@@ -247,7 +210,7 @@ async fn the_cluster_file_may_name_nobody_and_who_was_created_by_the_right_id() 
     cluster.wait_serving(seconds(30));
     repeat(&typed, &format!("endmqm -i {QUEUE_MANAGER}"), &[0]).await;
     repeat(&typed, &format!("dltmqm --confirm {QUEUE_MANAGER} {QUEUE_MANAGER}"), &[0]).await;
-    assert!(typed.there().is_empty(), "whoever looks next finds it gone");
+    assert!(there(&typed).is_empty(), "whoever looks next finds it gone");
     for (line, code) in
         [("status", 0), ("status --check", 1), ("failovers", 1), ("cluster upgrade --check", 1), ("get Q", 1)]
     {

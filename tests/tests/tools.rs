@@ -4,76 +4,27 @@
 //! Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`). `TRIMARAN_SEED` says which messages.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use tokio_stream::StreamExt;
 use trimaran_client::{Attributes, Connection, Descriptor, Message, Persistence, hex};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::faults::Chance;
-use trimaran_tests::process::{Cluster, Plan, program, seed};
-
-const NAMES: [&str; 12] = [
-    "trimaran", "dmpmqmsg", "dmpmqcfg", "setmqaut", "dspmqaut", "dmpmqaut", "runmqsc", "dspmqver", "mqrc",
-    "endmqm", "strmqm", "dspmq",
-];
+use trimaran_tests::process::{Cluster, Plan, Typed, seed};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// MQ's commands by links of their names, in a directory for files.
-struct Typed {
-    directory: TempDir,
-    addresses: String,
+fn start(typed: &Typed, line: &str) -> Child {
+    typed.command(line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts")
 }
 
-impl Typed {
-    fn of(cluster: &Cluster) -> Typed {
-        let directory = tempfile::tempdir().expect("a directory");
-        for name in NAMES {
-            std::os::unix::fs::symlink(program("trimaran"), directory.path().join(name)).expect("a link");
-        }
-        Typed { directory, addresses: cluster.addresses().join(",") }
-    }
-
-    /// Words between blanks; a file is in the directory.
-    fn command(&self, line: &str) -> Command {
-        let mut words = line.split(' ');
-        let mut command = Command::new(self.directory.path().join(words.next().expect("a command")));
-        command.env("TRIMARAN_CONNECT", &self.addresses).args(words).current_dir(self.directory.path());
-        command.stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, line: &str) -> (i32, String) {
-        let output = self.command(line).output().expect("the program starts");
-        let shown = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        (output.status.code().expect("it ends"), shown.concat())
-    }
-
-    fn expect(&self, line: &str, code: i32, said: &[&str]) -> String {
-        let (ended, shown) = self.run(line);
-        assert_eq!(ended, code, "{line}: {shown}");
-        said.iter().for_each(|part| assert!(shown.contains(part), "{line}: {part}\nis missing in\n{shown}"));
-        shown
-    }
-
-    fn start(&self, line: &str) -> Child {
-        self.command(line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts")
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.directory.path().join(file)
-    }
-
-    /// How many messages a file of dmpmqmsg has, by now.
-    fn messages_in(&self, file: &str) -> usize {
-        let text = std::fs::read_to_string(self.path(file)).unwrap_or_default();
-        text.lines().filter(|line| line.starts_with("A VER ")).count()
-    }
+/// How many messages a file of dmpmqmsg has, by now.
+fn messages_in(typed: &Typed, file: &str) -> usize {
+    let text = std::fs::read_to_string(typed.path(file)).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("A VER ")).count()
 }
 
 async fn create(connection: &Connection, queue: &str) {
@@ -244,7 +195,7 @@ async fn messages_are_saved_and_restored_as_they_were() {
     typed.expect("dmpmqmsg -i A -ds", 0, &["Biggest  Message : 3.0 MiB", "Messages:     4"]);
 
     // Who waits takes what comes meanwhile, longer than a node may be silent to a call that does not wait.
-    let waiting = typed.start("dmpmqmsg -I A -f waited -w 8");
+    let waiting = start(&typed, "dmpmqmsg -I A -f waited -w 8");
     let begun = Instant::now();
     while !browse(&connection, "A").await.is_empty() {
         assert!(begun.elapsed() < seconds(30), "what was there is taken at once");
@@ -316,7 +267,7 @@ async fn a_restore_that_ends_in_the_middle_says_where_it_goes_on() {
     create(&connection, "C").await;
     typed.expect("dmpmqmsg -o C -f saved", 0, &["Messages:   100"]);
     typed.expect("dmpmqmsg -I C -F saved", 0, &["Messages:   100"]);
-    assert_eq!((browse(&connection, "C").await, typed.messages_in("saved")), (Vec::new(), 100));
+    assert_eq!((browse(&connection, "C").await, messages_in(&typed, "saved")), (Vec::new(), 100));
 }
 
 /// The active node is killed, and dmpmqmsg itself, while it takes messages: each is in the file or on its queue.
@@ -332,13 +283,13 @@ async fn no_message_is_lost_while_it_is_taken() {
     }
     let wait_for = |file: &str, messages: usize| {
         let begun = Instant::now();
-        while typed.messages_in(file) < messages {
-            assert!(begun.elapsed() < seconds(30), "{} messages in {file}", typed.messages_in(file));
+        while messages_in(&typed, file) < messages {
+            assert!(begun.elapsed() < seconds(30), "{} messages in {file}", messages_in(&typed, file));
             std::thread::sleep(Duration::from_millis(2));
         }
     };
     // Each in a unit of work of its own, which takes a while.
-    let child = typed.start("dmpmqmsg -I A -f first -D 2 -r #200");
+    let child = start(&typed, "dmpmqmsg -I A -f first -D 2 -r #200");
     wait_for("first", 50);
     let serving = cluster.wait_serving(seconds(10));
     cluster.kill(serving);
@@ -348,11 +299,11 @@ async fn no_message_is_lost_while_it_is_taken() {
     cluster.start_node(serving);
     cluster.wait_in_sync(serving, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
 
-    let mut child = typed.start("dmpmqmsg -I A -f second -D 2");
+    let mut child = start(&typed, "dmpmqmsg -I A -f second -D 2");
     wait_for("second", 50);
     child.kill().expect("it is killed");
     let _ = child.wait();
-    let child = typed.start("dmpmqmsg -I A -f third -D 2");
+    let child = start(&typed, "dmpmqmsg -I A -f third -D 2");
     wait_for("third", 20);
     // SIGTERM: the unit of work that is under way ends.
     let pid = child.id().to_string();

@@ -4,7 +4,7 @@
 //! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`waiting`] (crowds of clients that do
 //! nothing), [`rounds`] (of faults, and what a client waited for), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
-//! [`java`] (clients of strangers), [`dissector`] (who reads along), [`samples`] (ours in other languages), [`debian`] (where the package is installed), over [`tools`].
+//! [`java`] (clients of strangers), [`dissector`] (who reads along), [`samples`] (ours in other languages), [`debian`] (where the package is installed), [`typed`] (MQ's commands by their own names), over [`tools`].
 //! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`.
 
 pub mod cluster;
@@ -21,10 +21,12 @@ pub mod rounds;
 pub mod samples;
 pub mod small_disk;
 pub mod tools;
+pub mod typed;
 pub mod waiting;
 
 pub use cluster::{Cluster, Exit, Plan, program, run_program};
 pub use ledger::Ledger;
+pub use typed::Typed;
 
 use std::str::FromStr;
 
