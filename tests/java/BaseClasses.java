@@ -70,6 +70,10 @@ public class BaseClasses {
             System.out.println(length + " bytes " + (Arrays.equals(body, found) ? "whole" : "damaged"));
         }
 
+        put("Hello", 0);
+        System.out.println("too long " + getUpTo(0, 0) + ", " + getUpTo(3, 0));
+        System.out.println("cut off " + getUpTo(3, CMQC.MQGMO_ACCEPT_TRUNCATED_MSG) + ", then " + get(0));
+
         queue.setInhibitGet(CMQC.MQQA_GET_INHIBITED);
         System.out.println("inhibited " + get(0) + ", " + queue.getInhibitGet());
         queue.setInhibitGet(CMQC.MQQA_GET_ALLOWED);
@@ -112,6 +116,19 @@ public class BaseClasses {
         } catch (MQException refused) {
             return String.valueOf(refused.getReason());
         }
+    }
+
+    /// With room for so many bytes: what there is of a message, how long it is, and the reason.
+    static String getUpTo(int bytes, int options) throws Exception {
+        MQGetMessageOptions how = new MQGetMessageOptions();
+        how.options = options;
+        MQMessage message = new MQMessage();
+        int reason = reason(() -> {
+            queue.get(message, how, bytes);
+            return null;
+        });
+        String text = reason == CMQC.MQRC_TRUNCATED_MSG_ACCEPTED ? message.readStringOfByteLength(bytes) + " " : "";
+        return text + "of " + message.getTotalMessageLength() + ": " + reason;
     }
 
     interface Call {

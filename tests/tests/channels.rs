@@ -347,6 +347,8 @@ async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
             "100000 bytes whole",
             "1000000 bytes whole",
             "20000000 bytes whole",
+            "too long of 5: 2080, of 5: 2080",
+            "cut off Hel of 5: 2079, then 2033",
             "inhibited 2016, 1",
             "no such queue 2085",
             "no such queue manager 2058",

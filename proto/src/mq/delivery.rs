@@ -153,10 +153,10 @@ layout! {
     /// What the first segment has more.
     FirstFields {
         reason: i32, 1;
-        /// Bytes of the message on the queue.
-        message_bytes: u32, 1;
-        /// Bytes that are delivered.
+        /// Bytes that are delivered, in all segments: 0 with a reason why nothing is.
         delivered_bytes: u32, 1;
+        /// Bytes of the message on the queue. A client that is told fewer than it needs asks for as many again, for ever.
+        message_bytes: u32, 1;
         token: Raw<16>, 1;
         status: u16, 1;
     }

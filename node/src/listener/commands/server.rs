@@ -42,9 +42,11 @@ impl Server {
             let ended = self.serve(&mut has_served).await;
             self.say_running(false);
             let is_served = role.borrow().is_serving();
+            // A new queue manager serves a moment before it has its SYSTEM objects: the first try may come too early.
+            let is_again = again_after > AGAIN_FIRST;
             match ended {
                 Err(Reason::QMgrQuiescing | Reason::QMgrStopping) => {}
-                Err(reason) if is_served && told != Some(reason) => {
+                Err(reason) if is_served && is_again && told != Some(reason) => {
                     let (queue_manager, queue) = (self.inbox.name(), COMMAND_QUEUE);
                     tracing::warn!(%queue_manager, queue, %reason, "no commands are taken; it is tried again");
                     told = Some(reason);

@@ -347,8 +347,8 @@ impl Reading {
         let first = First {
             fields: FirstFields {
                 reason: code,
-                message_bytes: body_length as u32,
                 delivered_bytes: body.len() as u32,
+                message_bytes: body_length as u32,
                 token: Raw(token),
                 status: status::MESSAGE | in_group,
             },
