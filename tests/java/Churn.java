@@ -8,6 +8,7 @@ import com.ibm.mq.MQQueue;
 import com.ibm.mq.MQQueueManager;
 import com.ibm.mq.constants.CMQC;
 import java.util.Hashtable;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
@@ -43,9 +44,12 @@ public class Churn {
             });
         }
         threads.shutdown();
-        boolean isOver = threads.awaitTermination(15, TimeUnit.MINUTES);
+        boolean isOver = threads.awaitTermination(5, TimeUnit.MINUTES);
+        if (!isOver) {
+            Thread.getAllStackTraces().forEach((thread, at) -> System.err.println(thread + " " + List.of(at)));
+        }
         System.out.println(well + " of " + count + " went well, refused " + refused + (isOver ? "" : ", and it is not over"));
-        System.exit(0);
+        System.exit(isOver ? 0 : 1);
     }
 
     /// Some message: not always its own, since others get from the queue, too.
