@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "trimaran/message/v1/message.proto",
         "trimaran/queue/v1/queue.proto",
+        "trimaran/admin/v1/audit.proto",
         "trimaran/admin/v1/failover.proto",
         "trimaran/admin/v1/run.proto",
         "trimaran/admin/v1/admin.proto",

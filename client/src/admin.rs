@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status, metadata::MetadataValue, transport::Channel};
 use trimaran_proto::{
     admin::v1::{self as wire, admin_client::AdminClient},
     failover::Class,
@@ -86,6 +86,8 @@ type Steps = tonic::Streaming<MembershipProgress>;
 #[derive(Clone, Debug)]
 pub struct Admin {
     connection: Connection,
+    /// What is asked for was said in MQSC, which the audit trail is to know.
+    is_mqsc: bool,
 }
 
 trait Answered {
@@ -135,7 +137,7 @@ impl Connection {
 
 impl Admin {
     pub(crate) fn new(connection: Connection) -> Admin {
-        Admin { connection }
+        Admin { connection, is_mqsc: false }
     }
 
     /// DEFINE: an object of this kind (QLOCAL, QALIAS, CHANNEL, ...), like another one of its kind if `like` is not
@@ -161,7 +163,7 @@ impl Admin {
             attributes: attributes.0,
         };
         let answer = self.ask(|mut client| {
-            let request = request.clone();
+            let request = self.said(request.clone());
             async move { client.define(request).await }
         });
         answer.await.map(drop).map_err(|error| of_object(error, &request.name))
@@ -184,7 +186,7 @@ impl Admin {
             attributes: attributes.0,
         };
         let answer = self.ask(|mut client| {
-            let request = request.clone();
+            let request = self.said(request.clone());
             async move { client.alter(request).await }
         });
         answer.await.map(drop).map_err(|error| of_object(error, &request.name))
@@ -203,7 +205,7 @@ impl Admin {
             purge,
         };
         let answer = self.ask(|mut client| {
-            let request = request.clone();
+            let request = self.said(request.clone());
             async move { client.delete(request).await }
         });
         answer.await.map(drop).map_err(|error| of_object(error, &request.name))
@@ -228,7 +230,7 @@ impl Admin {
             attributes: attributes.0,
         };
         self.ask(|mut client| {
-            let request = request.clone();
+            let request = self.said(request.clone());
             async move { client.set(request).await }
         })
         .await
@@ -300,8 +302,9 @@ impl Admin {
     /// Asks for one command of MQSC: its requests in order, up to the first that is refused or ends it. None when it needs none.
     pub async fn mqsc(&self, command: &mqsc::Command) -> Option<mqsc::Reply> {
         let mut reply = None;
+        let in_mqsc = Admin { is_mqsc: true, ..self.clone() };
         for request in command.requests() {
-            reply = Some(match self.asked(request).await {
+            reply = Some(match in_mqsc.asked(request).await {
                 Ok(answered) => answered,
                 Err(error) => {
                     let reason = error.reason().unwrap_or(reason::Q_MGR_NOT_AVAILABLE);
@@ -379,7 +382,7 @@ impl Admin {
         let queue_manager = self.connection.queue_manager();
         let request = wire::ClearRequest { queue_manager, queue: queue.into() };
         let answer = self.ask(|mut client| {
-            let request = request.clone();
+            let request = self.said(request.clone());
             async move { client.clear(request).await }
         });
         answer.await.map(drop).map_err(|error| of_object(error, &request.queue))
@@ -567,6 +570,15 @@ impl Admin {
     }
 
     /// Asks the node that serves; when that one moved before it did anything, the next one.
+    /// With the language in which it was said.
+    fn said<T>(&self, request: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(request);
+        if self.is_mqsc {
+            request.metadata_mut().insert("trimaran-tongue", MetadataValue::from_static("mqsc"));
+        }
+        request
+    }
+
     async fn ask<R: Answered, F: Future<Output = Result<Response<R>, Status>>>(
         &self,
         mut call: impl FnMut(AdminClient<Channel>) -> F,

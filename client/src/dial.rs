@@ -11,9 +11,9 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Canary, Classified, CreateQueueManagerRequest, DeleteQueueManagerRequest, Failover, FailoversRequest,
-    MaintainRequest, RecoverRequest, RunRequest, StatusRequest, StatusResponse, UpgradeRequest,
-    admin_client::AdminClient,
+    AuditRecord, AuditRequest, Canary, Classified, CreateQueueManagerRequest, DeleteQueueManagerRequest,
+    Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest, StatusRequest, StatusResponse,
+    UpgradeRequest, admin_client::AdminClient,
 };
 use trimaran_proto::queue::v1::Outcome;
 use trimaran_proto::{failover::Class, plain};
@@ -380,6 +380,36 @@ pub async fn failovers(
             kept.canary = response.canary;
             if !response.more {
                 return Ok(kept);
+            }
+        }
+    };
+    in_time(address, within, asking).await
+}
+
+/// What administrators changed: all records of the audit trail that the node at this address has of a queue manager, in order.
+///
+/// # Errors
+/// As [`failovers`].
+pub async fn audit(
+    address: &str,
+    tls: Option<&Tls>,
+    queue_manager: &str,
+    within: Duration,
+) -> Result<Vec<AuditRecord>> {
+    let asking = async {
+        let mut client =
+            AdminClient::new(open_channel(address, tls).await?).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let mut records: Vec<AuditRecord> = Vec::new();
+        loop {
+            let after = records.last().map_or(0, |last| last.number);
+            let request = AuditRequest { queue_manager: queue_manager.to_string(), after };
+            let response = client.audit(request).await;
+            let response =
+                response.map_err(|status| describe(address, &status, Shown::of(tls)))?.into_inner();
+            outcome::check(response.outcome)?;
+            records.extend(response.records);
+            if !response.more {
+                return Ok(records);
             }
         }
     };

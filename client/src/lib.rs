@@ -57,8 +57,8 @@ pub use admin::{
 pub use connection::{Builder, Connection, FIRST_SEQUENCE_MAX};
 pub use core::ConnectionState;
 pub use dial::{
-    CLUSTER, KeptFailovers, cluster_leader, create_queue_manager, delete_queue_manager, failovers, maintain,
-    recover, run, status, status_with_cluster, upgrade_cluster,
+    CLUSTER, KeptFailovers, audit, cluster_leader, create_queue_manager, delete_queue_manager, failovers,
+    maintain, recover, run, status, status_with_cluster, upgrade_cluster,
 };
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};

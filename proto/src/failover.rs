@@ -1,19 +1,15 @@
-//! The records of failovers: how each is sealed to the one before, and what a cause counts as.
-//!
-//! A seal is SHA-256 over the record's Protobuf encoding without the seal, fields in the order of their numbers. Each record
-//! has the seal of the one before in it, so that none can be changed, taken out or put in without all later ones.
+//! The records of failovers, which are a chain ([`crate::chain`]), and what a cause counts as.
 
 use std::fmt;
 
 use bytes::Bytes;
-use prost::Message as _;
-use sha2::{Digest, Sha256};
 
 use crate::admin::v1::classified;
 use crate::admin::v1::failover_account::Cause;
 use crate::admin::v1::handing_over::Why;
 use crate::admin::v1::moment::Step;
 use crate::admin::v1::{Failover, FailoverAccount};
+use crate::chain::Link;
 
 /// The version of a queue manager since which who serves is counted, and kept.
 pub const SINCE: u32 = 3;
@@ -28,62 +24,22 @@ pub const BECAUSE_MAX: usize = 256;
 /// Where canaries put their messages, and get them.
 pub const CANARY_QUEUE: &str = "SYSTEM.CANARY.QUEUE";
 
-/// What a record is sealed with, whatever its `seal` says.
-pub fn seal_of(record: &Failover) -> Bytes {
-    let unsealed = Failover { seal: Bytes::new(), ..record.clone() };
-    Bytes::copy_from_slice(&Sha256::digest(unsealed.encode_to_vec()))
-}
-
-/// What is wrong with a chain of records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The record is not what was sealed.
-    Changed { number: u64 },
-    /// It is not sealed to the one before.
-    Unchained { number: u64 },
-    /// Records in front of this one are missing.
-    Missing { number: u64 },
-    /// It has no seal, and is not the last one.
-    Open { number: u64 },
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Broken::Changed { number } => write!(f, "record {number} is not what was sealed"),
-            Broken::Unchained { number } => {
-                write!(f, "record {number} is not sealed to record {}", number - 1)
-            }
-            Broken::Missing { number } => write!(f, "records in front of {number} are missing"),
-            Broken::Open { number } => write!(f, "record {number} has no seal, and later ones have"),
-        }
+impl Link for Failover {
+    fn number(&self) -> u64 {
+        self.number
     }
-}
 
-/// Looks at records in the order of their numbers. The newest one may be open: more of it is to come.
-///
-/// # Errors
-/// The first place where they are not a chain. What is in front of the first record is not looked at.
-pub fn verify(records: &[Failover]) -> Result<(), Broken> {
-    for (place, record) in records.iter().enumerate() {
-        let number = record.number;
-        if let Some(before) = place.checked_sub(1).map(|place| &records[place]) {
-            if before.number + 1 != number {
-                return Err(Broken::Missing { number });
-            }
-            if before.seal != record.sealed_before {
-                return Err(Broken::Unchained { number });
-            }
-        }
-        let is_last = place + 1 == records.len();
-        match record.seal.is_empty() {
-            true if is_last => {}
-            true => return Err(Broken::Open { number }),
-            false if seal_of(record) != record.seal => return Err(Broken::Changed { number }),
-            false => {}
-        }
+    fn sealed_before(&self) -> &Bytes {
+        &self.sealed_before
     }
-    Ok(())
+
+    fn seal(&self) -> &Bytes {
+        &self.seal
+    }
+
+    fn sealed(self, seal: Bytes) -> Failover {
+        Failover { seal, ..self }
+    }
 }
 
 /// Whose budget of downtime it is.
@@ -249,6 +205,7 @@ pub fn step_in_words(step: Step) -> &'static str {
 mod tests {
     use super::*;
     use crate::admin::v1::HandingOver;
+    use crate::chain::{Broken, seal_of, verify};
 
     fn chain(length: u64) -> Vec<Failover> {
         let mut records: Vec<Failover> = Vec::new();

@@ -1,5 +1,5 @@
 //! Wire and log formats of Trimaran, and what node and client share. No IO, no clock: generated from `proto/`, or written by
-//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`], [`pcf`], [`failover`], [`plain`] and [`generate`].
+//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`], [`pcf`], [`chain`], [`failover`], [`audit`], [`plain`] and [`generate`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
@@ -10,7 +10,9 @@
 //! * [`reason`]: MQ's reason codes.
 //! * [`mqsc`]: the commands of MQ's administrators, as text.
 //! * [`pcf`]: the same as messages of programs.
-//! * [`failover`]: records of failovers, sealed one to the other.
+//! * [`chain`]: records that are sealed one to the other.
+//! * [`failover`]: records of failovers.
+//! * [`audit`]: records of what administrators changed.
 //! * [`plain`]: errors of the operating system and of parsers, in plain words.
 //! * [`generate`]: manual pages and completions of both programs.
 
@@ -46,7 +48,9 @@ pub mod attribute;
 pub mod reason;
 pub mod mqsc;
 pub mod pcf;
+pub mod chain;
 pub mod failover;
+pub mod audit;
 pub mod generate;
 pub mod cluster;
 

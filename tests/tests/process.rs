@@ -308,8 +308,8 @@ async fn catch_up(pass_bytes: u64, retain: &str) {
 // ---- a new release ----
 
 /// What the release before this one spoke, and what this one speaks too.
-const BEFORE: u32 = 2;
-const THIS: u32 = 3;
+const BEFORE: u32 = 3;
+const THIS: u32 = 4;
 
 /// Every node, one after the other, each when the one before has caught up.
 async fn roll(cluster: &mut Cluster, speaks: u32) {
@@ -336,7 +336,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
         cluster.wait_in_sync(node, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
     }
     let said = text(&upgrade(&["--check"]));
-    let rows = ["ha.queue.manager has version 2", "a  2 to 3", "b  2 to 3", "c  2\n"];
+    let rows = ["ha.queue.manager has version 3", "a  2 to 4", "b  2 to 4", "c  2 to 3"];
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
     for row in rows {
         assert!(
@@ -346,7 +346,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     }
     let refused = upgrade(&[]);
     assert!(!refused.status.success(), "{}", text(&refused));
-    assert!(text(&refused).contains("Node c speaks version 2 and not version 3"), "{}", text(&refused));
+    assert!(text(&refused).contains("Node c speaks versions 2 to 3 and not version 4"), "{}", text(&refused));
 
     // All of them, one that is away, all the way back, and up again.
     roll(&mut cluster, THIS).await;
@@ -360,10 +360,16 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     roll(&mut cluster, BEFORE).await;
     roll(&mut cluster, THIS).await;
     assert!(load.ledger.acknowledged() > before, "messages flow meanwhile");
+    let audit = || run_program("trimaran", &["--connect", &connect, "audit"], "");
+    let refused = text(&audit());
+    assert!(
+        refused.contains("has version 3, which keeps no trail of what is changed: raise it"),
+        "{refused}"
+    );
     let raised = upgrade(&[]);
     assert!(raised.status.success(), "{}", text(&raised));
-    assert!(text(&raised).contains("ha.queue.manager has version 3 now, after 2"), "{}", text(&raised));
-    assert!(text(&upgrade(&[])).contains("has version 3 already"));
+    assert!(text(&raised).contains("ha.queue.manager has version 4 now, after 3"), "{}", text(&raised));
+    assert!(text(&upgrade(&[])).contains("has version 4 already"));
 
     // What only this version has.
     let leader = cluster.wait_serving(seconds(30));
@@ -378,6 +384,8 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     cluster.wait_in_sync(next, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
     let status = cluster.status().await.expect("a node serves");
     assert_eq!((status.version, status.takeovers > 0), (THIS, true), "{status:?}");
+    let trail = text(&audit());
+    assert!(trail.contains("cluster upgrade") && trail.contains("version 3 > 4"), "{trail}");
 
     // There is no way back now, and the node that tries says so; its files are as they were.
     let old = (cluster.wait_serving(seconds(30)) + 1) % 3;
@@ -385,7 +393,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     let exit = cluster.wait_exit(old, seconds(20)).expect("it does not go on");
     assert_eq!(exit.status.code(), Some(18), "{}", exit.log);
     assert!(
-        exit.log.contains("version 3, and this program speaks version 2: start the newer"),
+        exit.log.contains("version 4, and this program speaks versions 2 to 3: start the newer"),
         "{}",
         exit.log
     );

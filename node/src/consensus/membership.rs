@@ -192,6 +192,7 @@ mod tests {
             remove: remove.into(),
             nodes: voters.iter().chain(learners).map(place).collect(),
             by: None,
+            told: Vec::new(),
         }
     }
 

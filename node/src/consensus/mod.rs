@@ -736,6 +736,16 @@ impl Consensus {
         self.membership.clone()
     }
 
+    /// What the entry, of kind `Membership`, was to change, where it has come true: all who are to vote do, and nobody who was removed
+    /// is there. None for the second half of a change.
+    pub fn membership_change(&self, entry: &Entry) -> Option<MembershipChange> {
+        debug_assert_eq!(entry.kind, EntryKind::Membership, "entry {}", entry.index);
+        let (_, change) = membership::decode(&entry.data)?;
+        let votes = |node: &u64| self.membership.voters.contains(&NodeId(*node));
+        let is_gone = |node: &u64| self.membership.removed.contains(&NodeId(*node)) || !votes(node);
+        (change.add_voters.iter().all(votes) && change.remove.iter().all(is_gone)).then_some(change)
+    }
+
     /// raft-rs lets a removed leader go on leading. The voter that has most is asked to stand at once.
     fn step_down_when_removed(&mut self) {
         let raft = &mut self.raw.raft;

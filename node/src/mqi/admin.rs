@@ -50,6 +50,8 @@ pub enum Operate {
     Status,
     /// Records of failovers behind this number, a page of them. Answered by every node.
     Failovers { after: u64 },
+    /// Records of the audit trail behind this number, a page of them. Answered by every node.
+    Trail { after: u64 },
     /// A person says what a record of a failover counts as, and why.
     Classify(Classified),
     /// Moves the active instance; `to` None picks the one that is most up to date. Units of work that are open may go on

@@ -290,7 +290,7 @@ impl Call {
             // Under "syncpoint if persistent" a message that is not persistent leaves at once.
             Call::Get(get) => !get.is_in_unit(false) && !get.mode.is_browse(),
             Call::Admin(Admin::Display { .. } | Admin::Sessions { .. })
-            | Call::Operate(Operate::Status | Operate::Failovers { .. }) => false,
+            | Call::Operate(Operate::Status | Operate::Failovers { .. } | Operate::Trail { .. }) => false,
             Call::Commit { .. } | Call::Set { .. } | Call::Admin(_) | Call::Operate(_) => true,
             Call::Open { .. }
             | Call::OpenManager { .. }

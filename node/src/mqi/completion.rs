@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trimaran_proto::admin::v1::{Canary, Classified, Failover};
+use trimaran_proto::admin::v1::{AuditRecord, Canary, Classified, Failover};
 
 use super::call::OpenOptions;
 use super::secured::Secured;
@@ -68,6 +68,8 @@ pub enum Data {
     Status(Box<StatusView>),
     /// A page of the records of failovers that this node has.
     Failovers(Box<KeptFailovers>),
+    /// A page of the audit trail that this node has.
+    Trail(Box<KeptTrail>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress { step: String, fraction: f64 },
     /// This node does not serve; this one does, if anybody.
@@ -83,6 +85,15 @@ pub struct KeptFailovers {
     pub classified: Vec<Classified>,
     /// None where no canary was ever heard of.
     pub canary: Option<Canary>,
+}
+
+/// A page of the audit trail, in the order of the records' numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeptTrail {
+    /// At most `trimaran_proto::audit::A_PAGE`, and about `A_PAGE_BYTES` bytes; one at least, where there are any.
+    pub records: Vec<AuditRecord>,
+    /// There are records behind these.
+    pub more: bool,
 }
 
 /// What a program is told of a queue that it has opened.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Refusal;
 use super::secured::Secured;
+use crate::types::definition::Tongue;
 use crate::types::{Authenticated, ObjectName, Reason};
 
 /// Who is calling, as the listener established it. Stays with the session for as long as it lasts.
@@ -23,6 +24,8 @@ pub struct Identity {
     pub channel: Option<ObjectName>,
     /// How a connection through a channel is protected; None without TLS.
     pub secured: Option<Arc<Secured>>,
+    /// In which language what it wants changed is asked for; None for the node's own programs.
+    pub tongue: Tongue,
 }
 
 /// MQCONN: what a session is asked for with.

@@ -1,5 +1,7 @@
 //! What a command did when it was applied: one shape for all commands, the same on every node.
 
+use trimaran_proto::admin::v1::AuditRecord;
+
 use super::{Before, Slot};
 use crate::types::{ObjectName, Position, QueueId, Reason, UnitState};
 
@@ -27,6 +29,8 @@ pub struct Applied {
     pub listener_changed: bool,
     /// A queue manager was registered or deleted.
     pub register_changed: bool,
+    /// Records of the audit trail that are not kept any more.
+    pub gone_from_trail: Vec<AuditRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,7 @@ impl Default for Applied {
             channel_changed: false,
             listener_changed: false,
             register_changed: false,
+            gone_from_trail: Vec::new(),
         }
     }
 }
@@ -89,6 +94,7 @@ impl Applied {
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
         self.renamed.clear();
+        self.gone_from_trail.clear();
         (self.channel_changed, self.listener_changed, self.register_changed) = (false, false, false);
         self.looks = 0;
         self.backed_out = 0;

@@ -1,15 +1,11 @@
 //! What a command of the log does: it is carried out as a whole, or refused and nothing happens. A unit of work takes as many turns
-//! as it needs (`under_way`). Definitions are in `catalog`, bodies that come in parts in `staged`.
+//! as it needs (`under_way`). What administrators ask for is in `administered`, definitions are in `catalog`, bodies that come in parts in
+//! `staged`.
 
-use trimaran_proto::admin::v1::Classified;
-
-use super::definition_codec::by_to_wire;
 use super::told::{Before, Told};
 use super::under_way::UnderWay;
 use super::{Applied, Command, Place, QueueManager, Removal, Removed, Seen, Verdict, canary, command};
-use crate::types::{
-    Body, MessageId, Position, QueueId, QueueManagerId, Reason, RunState, UnitId, Version, WallTime,
-};
+use crate::types::{Body, MessageId, Position, QueueId, Reason, UnitId, Version, WallTime};
 
 /// What became of a command when it was begun.
 enum Begun {
@@ -135,15 +131,6 @@ impl QueueManager {
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
-            Command::Define { object, like, replace, changes, by } => {
-                self.apply_define(object, &like, replace, (&changes, *by), applied)
-            }
-            Command::Alter { object, changes, by } => self.apply_alter(&object, (&changes, *by), applied),
-            Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
-            Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
-            Command::SetRecord { record, action, changes, by } => {
-                self.apply_set_record(record, action, (&changes, *by), applied)
-            }
             Command::BeginTerm { leader } => {
                 if let Some((node, term)) = leader.filter(|_| self.version >= Version::RECORDS) {
                     self.failovers.begin(node, term, self.at);
@@ -156,45 +143,10 @@ impl QueueManager {
                 );
                 dropped
             }
-            Command::Raise { to, leader: (node, term), by: _ } => {
-                if self.version < Version::RECORDS && to >= Version::RECORDS {
-                    self.failovers.begin(node, term, self.at);
-                }
-                self.version = self.version.max(to);
-                Ok(Verdict::Done)
-            }
-            Command::HandOver(said) => {
-                self.failovers.announce(said, self.at);
-                Ok(Verdict::Done)
-            }
             Command::Account { term, account, is_last } => {
                 self.failovers.account(term, *account, is_last);
                 Ok(Verdict::Done)
             }
-            Command::Maintain { node, begins: true, by: _ } => {
-                self.maintained.insert(node);
-                Ok(Verdict::Done)
-            }
-            Command::Maintain { node, begins: false, by: _ } => {
-                self.maintained.remove(&node);
-                Ok(Verdict::Done)
-            }
-            Command::Run { state: RunState::Running, .. } if self.run == RunState::Quiescing => {
-                Err(Reason::QMgrQuiescing)
-            }
-            Command::Run { state, by: _ } => {
-                self.apply_run(state);
-                Ok(Verdict::Done)
-            }
-            Command::Register(record) => {
-                let registered = self.register.add(*record, self.at);
-                self.note_registered(registered, applied)
-            }
-            Command::Deregister { id, by } => {
-                let registered = self.register.delete(id, by_to_wire(*by), self.at);
-                self.note_registered(registered.map(|()| id), applied)
-            }
-            Command::Classify(said) => self.apply_classify(*said),
             Command::CanaryGood { node, silent } => {
                 canary::note_good(&mut self.canary, node, silent, self.at);
                 self.unwritten.canary = true;
@@ -205,37 +157,19 @@ impl QueueManager {
                 self.unwritten.canary = true;
                 Ok(Verdict::Done)
             }
+            asked @ (Command::Define { .. }
+            | Command::Alter { .. }
+            | Command::Delete { .. }
+            | Command::Clear { .. }
+            | Command::SetRecord { .. }
+            | Command::Raise { .. }
+            | Command::HandOver { .. }
+            | Command::Maintain { .. }
+            | Command::Run { .. }
+            | Command::Register(_)
+            | Command::Deregister { .. }
+            | Command::Classify(_)) => self.carry_out_asked(asked, applied),
         })
-    }
-
-    fn note_registered(
-        &mut self,
-        registered: Result<QueueManagerId, Reason>,
-        applied: &mut Applied,
-    ) -> Result<Verdict, Reason> {
-        self.unwritten.registered.insert(registered?);
-        applied.register_changed = true;
-        Ok(Verdict::Done)
-    }
-
-    fn apply_classify(&mut self, said: Classified) -> Result<Verdict, Reason> {
-        let number = said.number;
-        self.failovers.classify(said, self.at).ok_or(Reason::AttrValueError)?;
-        self.unwritten.classified.insert(number);
-        Ok(Verdict::Done)
-    }
-
-    /// What is so already stays so: two operators may have asked.
-    fn apply_run(&mut self, state: RunState) {
-        if !self.run.may_become(state) {
-            return;
-        }
-        debug_assert!(self.version >= Version::RECORDS, "to be ended came with a version");
-        if self.run.is_ended() && self.canary.is_some() {
-            canary::watch_anew(&mut self.canary, self.at);
-            self.unwritten.canary = true;
-        }
-        self.run = state;
     }
 
     fn apply_place(&mut self, place: Place, applied: &mut Applied) -> Result<Verdict, Reason> {

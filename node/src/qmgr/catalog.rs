@@ -510,7 +510,7 @@ impl QueueManager {
 
     /// Who is said to have altered a definition. What an older queue manager keeps is what the release before can read.
     fn kept_by(&self, by: By) -> By {
-        if self.version >= Version::RECORDS { by } else { By::default() }
+        if self.version >= Version::RECORDS { by.silent() } else { By::default() }
     }
 
     fn has_room_for(&self, kind: ObjectKind) -> bool {

@@ -30,6 +30,9 @@ impl QueueManager {
         if let Some(said) = self.failovers.digest_of_classified() {
             said.hash(&mut hasher);
         }
+        if let Some(trail) = self.trail.digest() {
+            trail.hash(&mut hasher);
+        }
         (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
         self.producers.names().any_forgotten().hash(&mut hasher);
@@ -129,6 +132,10 @@ impl QueueManager {
             "an outcome that was forgotten does not come back"
         );
         debug_assert!(
+            unwritten.trail_from <= self.trail.next(),
+            "what the store is to have of the trail was done"
+        );
+        debug_assert!(
             unwritten.failovers_from <= self.first_unsealed(),
             "a record that is sealed after the store has it is written again"
         );
@@ -160,6 +167,7 @@ impl QueueManager {
         }
         self.failovers.check()?;
         self.failovers.check_classified()?;
+        self.trail.check()?;
         if self.outcomes.digest() != self.outcomes.recount_digest() {
             return Err("the digest of the outcomes is not theirs".into());
         }

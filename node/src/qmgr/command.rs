@@ -13,7 +13,7 @@ use trimaran_proto::admin::v1::{self as wire_admin, Classified, FailoverAccount,
 use trimaran_proto::replica::v1::{self as wire, Registered, command::Command as Kind};
 
 use super::definition_codec as codec;
-use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
+use crate::types::definition::{By, Changes, ObjectRef, RecordAction, Tongue};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
@@ -78,8 +78,13 @@ pub enum Command {
         /// Who it is, and in which term; since [`Version::RECORDS`].
         leader: Option<(NodeId, Term)>,
     },
-    /// Who serves is about to hand over.
-    HandOver(HandingOver),
+    /// Who serves is about to hand over; nobody asked for it where it does so by itself.
+    HandOver {
+        said: HandingOver,
+        by: Box<By>,
+        /// What the node is called to which it shall go, where somebody asked for it; empty: any.
+        to: String,
+    },
     /// What the leader of a term says of how it came to serve.
     Account {
         term: Term,
@@ -100,6 +105,8 @@ pub enum Command {
         node: NodeId,
         begins: bool,
         by: Box<By>,
+        /// What it is called; empty where the queue manager is older than [`Version::TRAIL`].
+        name: String,
     },
     /// The queue manager is started or ended.
     Run {
@@ -139,15 +146,24 @@ impl Command {
     pub fn since(&self) -> Version {
         match self {
             Command::BeginTerm { leader: Some(_) }
-            | Command::HandOver(_)
             | Command::Account { .. }
-            | Command::Maintain { .. }
-            | Command::Run { .. }
-            | Command::Register(_)
-            | Command::Deregister { .. }
             | Command::Classify(_)
             | Command::CanaryGood { .. }
             | Command::CanaryLapsed => Version::RECORDS,
+            Command::HandOver { by, .. } if **by != By::default() => Version::TRAIL,
+            Command::HandOver { .. } => Version::RECORDS,
+            Command::Maintain { by, .. } | Command::Run { by, .. } | Command::Deregister { by, .. } => {
+                by.since().max(Version::RECORDS)
+            }
+            Command::Register(record) => {
+                let is_told = record.by.as_ref().is_some_and(|by| by.tongue() != Tongue::None);
+                if is_told { Version::TRAIL } else { Version::RECORDS }
+            }
+            Command::Define { by, .. }
+            | Command::Alter { by, .. }
+            | Command::Delete { by, .. }
+            | Command::Clear { by, .. }
+            | Command::SetRecord { by, .. } => by.since(),
             Command::Place(place) => place.since(),
             Command::CommitUnit { places, .. } => {
                 places.iter().map(Place::since).max().unwrap_or(Version::FIRST)
@@ -723,7 +739,10 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             let (node, term) = leader.map_or((0, 0), |(node, term)| (node.0, term.0));
             Kind::BeginTerm(wire::BeginTerm { node, term })
         }
-        Command::HandOver(said) => Kind::HandingOver(said),
+        Command::HandOver { said, by, .. } if *by == By::default() => Kind::HandingOver(said),
+        Command::HandOver { said, by, to } => {
+            Kind::HandOver(wire::HandOver { said: Some(said), by: Some(codec::by_to_wire(*by)), to_name: to })
+        }
         Command::Account { term, account, is_last } => {
             Kind::Account(wire::Account { term: term.0, account: Some(*account), open: !is_last })
         }
@@ -731,8 +750,9 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             let by = Some(codec::by_to_wire(*by));
             Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0, by })
         }
-        Command::Maintain { node, begins, by } => {
-            Kind::Maintain(wire::Maintain { node: node.0, begins, by: Some(codec::by_to_wire(*by)) })
+        Command::Maintain { node, begins, by, name } => {
+            let by = Some(codec::by_to_wire(*by));
+            Kind::Maintain(wire::Maintain { node: node.0, begins, by, name })
         }
         Command::Run { state, by } => {
             Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(*by)) })
@@ -798,7 +818,12 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::BeginTerm(begin) => {
             Command::BeginTerm { leader: Some(leader_from_wire(begin.node, begin.term)?) }
         }
-        Kind::HandingOver(said) => Command::HandOver(said),
+        Kind::HandingOver(said) => Command::HandOver { said, by: Box::default(), to: String::new() },
+        Kind::HandOver(hand_over) => Command::HandOver {
+            said: hand_over.said.ok_or(DecodeError::Field("handover"))?,
+            by: by_from_wire(hand_over.by),
+            to: hand_over.to_name,
+        },
         Kind::Account(said) => Command::Account {
             term: Term(said.term),
             account: Box::new(said.account.ok_or(DecodeError::Field("account"))?),
@@ -812,8 +837,8 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         }
         Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
         Kind::Maintain(maintain) => {
-            let by = by_from_wire(maintain.by);
-            Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins, by }
+            let (node, by) = (NodeId(maintain.node), by_from_wire(maintain.by));
+            Command::Maintain { node, begins: maintain.begins, by, name: maintain.name }
         }
         Kind::Run(run) => Command::Run {
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
@@ -930,6 +955,7 @@ mod tests {
             application: "test".into(),
             address: "10.0.0.1:5000".into(),
             channel: "APP.SVRCONN".into(),
+            tongue: Tongue::Mqsc,
         })
     }
 
@@ -937,13 +963,15 @@ mod tests {
     #[test]
     fn a_raise_and_a_maintenance_by_nobody_are_read() {
         let raise = Kind::Raise(wire::Raise { version: 3, node: 2, term: 3, by: None });
-        let maintain = Kind::Maintain(wire::Maintain { node: 2, begins: true, by: None });
+        let maintain = wire::Maintain { node: 2, begins: true, by: None, name: String::new() };
+        let maintain = Kind::Maintain(maintain);
         let commands = [raise, maintain].map(|kind| wire::Command { command: Some(kind) });
         let batch = wire::Batch { version: 3, at_ms: 1, commands: commands.to_vec() };
         let (_, read) = decode(batch.encode_to_vec().into(), Speaks::RELEASE).unwrap();
         let by = Box::<By>::default();
         let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by.clone() };
-        assert_eq!(read, [raise, Command::Maintain { node: NodeId(2), begins: true, by }]);
+        let maintain = Command::Maintain { node: NodeId(2), begins: true, by, name: String::new() };
+        assert_eq!(read, [raise, maintain]);
     }
 
     #[test]
@@ -1004,8 +1032,10 @@ mod tests {
                 by: by(),
             },
             Command::BeginTerm { leader: None },
-            Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by() },
-            Command::Maintain { node: NodeId(2), begins: true, by: by() },
+            Command::Raise { to: Version::TRAIL, leader: (NodeId(2), Term(3)), by: by() },
+            Command::HandOver { said: HandingOver::default(), by: by(), to: "b".into() },
+            Command::HandOver { said: HandingOver::default(), by: Box::default(), to: String::new() },
+            Command::Maintain { node: NodeId(2), begins: true, by: by(), name: "b".into() },
             Command::Run { state: RunState::EndedImmediately, by: Box::default() },
             Command::Register(Box::new(Registered {
                 name: "QM2".into(),
@@ -1023,7 +1053,7 @@ mod tests {
             Command::CanaryLapsed,
         ];
         let mut encoder = BatchEncoder::default();
-        encoder.speak(Version::RECORDS);
+        encoder.speak(Version::TRAIL);
         for command in &commands {
             encoder.append(command.clone(), WallTime(12));
         }

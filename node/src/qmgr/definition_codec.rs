@@ -4,7 +4,7 @@ use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
 use crate::types::definition::{
-    By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Selector, Value,
+    By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Selector, Tongue, Value,
 };
 use crate::types::{ObjectName, WallTime};
 
@@ -101,12 +101,16 @@ fn value_from_wire(value: Option<wire::Value>) -> Result<Option<Value>, Invalid>
 }
 
 pub fn by_to_wire(by: By) -> wire::By {
-    wire::By { user: by.user, application: by.application, address: by.address, channel: by.channel }
+    let By { user, application, address, channel, tongue } = by;
+    wire::By { user, application, address, channel, tongue: tongue.into() }
 }
 
 pub(super) fn by_from_wire(by: Option<wire::By>) -> By {
     let by = by.unwrap_or_default();
-    By { user: by.user, application: by.application, address: by.address, channel: by.channel }
+    // A language that only a newer release knows is spoken all the same.
+    let tongue = Tongue::try_from(by.tongue).unwrap_or(Tongue::Grpc);
+    let wire::By { user, application, address, channel, .. } = by;
+    By { user, application, address, channel, tongue }
 }
 
 pub(super) fn action_to_wire(action: RecordAction) -> i32 {

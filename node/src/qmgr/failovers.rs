@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use prost::Message as _;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::{Classified, Failover, FailoverAccount, HandingOver};
-use trimaran_proto::failover::{KEPT, seal_of, verify};
+use trimaran_proto::chain::{seal_of, verify};
+use trimaran_proto::failover::KEPT;
 
 use super::digest::Digest;
 use crate::types::planted::{self, Bug};

@@ -10,6 +10,7 @@
 //!         id(4) 's' number(8) chunk(4)                       staged bytes
 //!         id(4) 'v' number(8)                                Failover
 //!         id(4) 'w' number(8)                                Classified, of the failover of that number
+//!         id(4) 'a' number(8)                                AuditRecord
 //!         id(4) 'c'                                          Canary
 //!         id(4) 'g' id of a queue manager(4)                 Registered
 //!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written

@@ -33,12 +33,14 @@ pub mod catalog;
 mod authority;
 mod staged;
 mod failovers;
+mod trail;
 mod canary;
 pub mod register;
 mod under_way;
 mod unwritten;
 mod moving;
 mod apply;
+mod administered;
 mod rows;
 mod check;
 
@@ -62,7 +64,7 @@ pub use told::{Before, Told};
 
 use std::collections::BTreeSet;
 
-use trimaran_proto::admin::v1::{Canary, Classified, Failover};
+use trimaran_proto::admin::v1::{AuditRecord, Canary, Classified, Failover};
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
@@ -75,6 +77,7 @@ use outcomes::Outcomes;
 use queues::Queues;
 use rubbish::Rubbish;
 use staged::Staged;
+use trail::Trail;
 use under_way::UnderWay;
 use unwritten::Unwritten;
 
@@ -95,6 +98,7 @@ pub struct QueueManager {
     /// What may be written of it; see [`Version`].
     version: Version,
     failovers: Failovers,
+    trail: Trail,
     canary: Option<Canary>,
     /// Of the nodes' own queue manager.
     register: Register,
@@ -140,6 +144,7 @@ impl QueueManager {
             next_queue: QueueId(1),
             version: Version::FIRST,
             failovers: Failovers::default(),
+            trail: Trail::default(),
             canary: None,
             register: Register::default(),
             maintained: BTreeSet::new(),
@@ -178,6 +183,8 @@ impl QueueManager {
             manager.unwritten.staged = manager.staged_parts();
             manager.unwritten.failovers_from = manager.first_unsealed();
             manager.unwritten.failovers_first = manager.failovers.first();
+            (manager.unwritten.trail_from, manager.unwritten.trail_first) =
+                (manager.trail.next(), manager.trail.first());
             debug_assert!(
                 manager.unwritten.placed.is_empty() && manager.unwritten.packs.is_empty(),
                 "what was read is written already"
@@ -211,6 +218,11 @@ impl QueueManager {
     /// What people said of records from this number on, in the order of their numbers.
     pub fn classified(&self, from: u64) -> impl Iterator<Item = &Classified> {
         self.failovers.classified(from)
+    }
+
+    /// Records of what administrators changed from this number on, since the queue manager has [`Version::TRAIL`].
+    pub fn trail(&self, from: u64) -> impl Iterator<Item = &AuditRecord> {
+        self.trail.from(from)
     }
 
     /// The record of the leader of this term, while its account is to come.

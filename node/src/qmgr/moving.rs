@@ -90,6 +90,7 @@ impl QueueManager {
         self.unwritten.outcomes_first = self.outcomes.first();
         self.unwritten.failovers_from = self.first_unsealed();
         self.unwritten.failovers_first = self.failovers.first();
+        (self.unwritten.trail_from, self.unwritten.trail_first) = (self.trail.next(), self.trail.first());
         self.unwritten.staged = self.staged_parts();
         self.moving = Some(Box::new(Moving {
             base,
@@ -149,6 +150,12 @@ impl QueueManager {
         }
         for record in self.failovers.from(unwritten.failovers_from) {
             changes.push(rows::failover_row(self.id, record));
+        }
+        if self.trail.first() > unwritten.trail_first {
+            changes.push(rows::trail_forgotten(self.id, self.trail.first()));
+        }
+        for record in self.trail.from(unwritten.trail_from) {
+            changes.push(rows::trail_row(self.id, record));
         }
         for said in unwritten.classified.iter().filter_map(|number| self.failovers.classified(*number).next())
         {

@@ -8,7 +8,7 @@ use trimaran_proto::mq::cipher_spec::CipherSpec;
 use super::packs_test::Store;
 use super::{BatchEncoder, Command, Place, QueueManager, Removal, Retention, command};
 use crate::types::definition::{
-    Attribute, By, Changes, Content, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
+    Attribute, By, Changes, Content, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Tongue, Value,
 };
 use crate::types::{
     Body, Descriptor, GroupId, InGroup, Index, Membership, Message, MessageId, NodeId, ObjectName,
@@ -85,6 +85,7 @@ fn said() -> impl Strategy<Value = Command> {
             application: "test".into(),
             address: "10.0.0.1:5000".into(),
             channel: "APP.SVRCONN".into(),
+            tongue: Tongue::Mqsc,
         });
         let like = if flag { format!("O{}", number + 1) } else { String::new() };
         match verb {
@@ -178,6 +179,10 @@ fn little() -> Retention {
     }
 }
 
+fn raise() -> Command {
+    Command::Raise { to: Version::TRAIL, leader: (NodeId(1), Term(2)), by: Box::default() }
+}
+
 fn first_commands() -> [Command; 2] {
     let define = Command::Define {
         object: ObjectRef::new(ObjectKind::LocalQueue, "ORDERS"),
@@ -186,7 +191,7 @@ fn first_commands() -> [Command; 2] {
         changes: Changes::default(),
         by: Box::default(),
     };
-    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: Box::default() }]
+    [define, raise()]
 }
 
 #[test]
@@ -225,7 +230,7 @@ proptest! {
         commands in prop::collection::vec(done(), 1..20),
     ) {
         let mut encoder = BatchEncoder::default();
-        encoder.speak(Version::RECORDS);
+        encoder.speak(Version::TRAIL);
         commands.iter().for_each(|command| encoder.append(command.clone(), WallTime(7)));
         let (_, decoded) = command::decode(encoder.take(), Speaks::RELEASE).unwrap();
         prop_assert_eq!(decoded, commands);
@@ -255,6 +260,7 @@ proptest! {
     #[test]
     fn a_command_comes_back_from_the_log_as_it_was(commands in prop::collection::vec(said(), 1..20)) {
         let mut encoder = BatchEncoder::default();
+        encoder.speak(Version::TRAIL);
         commands.iter().for_each(|command| encoder.append(command.clone(), WallTime(7)));
         let (_, decoded) = command::decode(encoder.take(), Speaks::RELEASE).unwrap();
         prop_assert_eq!(decoded, commands);
@@ -268,7 +274,7 @@ proptest! {
         let id = QueueManagerId(7);
         let mut manager = QueueManager::new(id, ObjectName::new("QM").unwrap());
         let mut store = Store::default();
-        for (number, command) in commands.into_iter().enumerate() {
+        for (number, command) in [raise()].into_iter().chain(commands).enumerate() {
             manager.set_time(WallTime(number as i64));
             manager.apply(command);
             manager.check_invariants().unwrap();

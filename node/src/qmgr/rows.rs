@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
-use trimaran_proto::admin::v1::{Canary, Classified, Failover};
+use trimaran_proto::admin::v1::{AuditRecord, Canary, Classified, Failover};
 use trimaran_proto::replica::v1::{self as wire, Registered};
 
 use super::command::{run_state_from_wire, run_state_to_wire};
@@ -185,6 +185,14 @@ pub(super) fn failovers_forgotten(manager: QueueManagerId, until: u64) -> [RowCh
 
 pub(super) fn classified_row(manager: QueueManagerId, said: &Classified) -> RowChange {
     put_state(state_key(manager, b'w', &said.number.to_be_bytes()), said.encode_to_vec())
+}
+
+pub(super) fn trail_row(manager: QueueManagerId, record: &AuditRecord) -> RowChange {
+    put_state(state_key(manager, b'a', &record.number.to_be_bytes()), record.encode_to_vec())
+}
+
+pub(super) fn trail_forgotten(manager: QueueManagerId, until: u64) -> RowChange {
+    forgotten(manager, b'a', until)
 }
 
 pub(super) fn canary_row(manager: QueueManagerId, canary: &Canary) -> RowChange {
@@ -420,6 +428,17 @@ fn load_state_row(
                 return Err("what was said of another record".into());
             }
             manager.failovers.restore_classified(row)?;
+        }
+        b'a' if manager.version < Version::TRAIL => {
+            return Err(format!("version {} has no audit trail", manager.version));
+        }
+        b'a' => {
+            let row = AuditRecord::decode(value).map_err(text)?;
+            let place = u64::from_be_bytes(rest.try_into().map_err(|_| "a key of wrong length")?);
+            if place == 0 || number(row.number)? != place {
+                return Err("a record of another number".into());
+            }
+            manager.trail.restore(row)?;
         }
         b'c' if manager.version < Version::RECORDS => {
             return Err(format!("version {} has no canaries", manager.version));

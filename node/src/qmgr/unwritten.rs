@@ -37,6 +37,9 @@ pub(super) struct Unwritten {
     /// Records of failovers from this number on are not written as they are; numbers below `failovers_first` are still there.
     pub(super) failovers_from: u64,
     pub(super) failovers_first: u64,
+    /// The same of the audit trail, whose records are sealed when they are made.
+    pub(super) trail_from: u64,
+    pub(super) trail_first: u64,
     /// Records of which people said something.
     pub(super) classified: BTreeSet<u64>,
     pub(super) canary: bool,

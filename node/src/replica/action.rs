@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use trimaran_proto::admin::v1::AuditRecord;
 use trimaran_proto::replica::v1::Registered;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
@@ -82,6 +83,8 @@ pub enum Action {
     PublishMembership(crate::types::Membership),
     /// The node was removed from the group for good.
     Removed,
+    /// This record of the audit trail is not kept any more: for the log of the node.
+    TrailEnds(Box<AuditRecord>),
     /// For the error log.
     Report {
         sentence: String,

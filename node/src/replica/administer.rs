@@ -31,6 +31,7 @@ pub(super) fn by_of(session: &Session) -> By {
         application: short(session.context.application()),
         address: identity.address.map(|address| address.to_string()).unwrap_or_default(),
         channel: identity.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tongue: identity.tongue,
     }
 }
 
@@ -120,9 +121,10 @@ impl Replica {
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
     }
 
-    /// Who is said to have changed something.
+    /// Who is said to have changed something; in which language, where the queue manager can be told.
     pub(super) fn by(&self, session: SessionId) -> By {
-        self.sessions.get(session).map(by_of).unwrap_or_default()
+        let by = self.sessions.get(session).map(by_of).unwrap_or_default();
+        if self.keeps_trail() { by } else { by.silent() }
     }
 
     /// A page, and the rest of those that have the last one's name. Nothing is looked at that is not shown.

@@ -123,7 +123,7 @@ impl Replica {
 
     pub(super) fn may_operate(&self, session: SessionId, operate: &Operate) -> Result<(), Refusal> {
         let access = match operate {
-            Operate::Status | Operate::Failovers { .. } => Access::Display,
+            Operate::Status | Operate::Failovers { .. } | Operate::Trail { .. } => Access::Display,
             Operate::Move { .. }
             | Operate::Classify(_)
             | Operate::Maintain { .. }

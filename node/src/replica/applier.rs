@@ -255,6 +255,8 @@ impl Replica {
         if applied.register_changed {
             self.registering.note_changed();
         }
+        let gone = applied.gone_from_trail.iter().cloned();
+        self.out.extend(gone.map(|record| Action::TrailEnds(Box::new(record))));
         let Some(leading) = self.standing.leading_mut() else { return };
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);
@@ -335,6 +337,11 @@ impl Replica {
     fn apply_membership(&mut self, entry: &Entry) {
         let before = self.consensus.membership().removed.clone();
         let membership = self.consensus.apply_membership(entry);
+        if let Some(change) = self.consensus.membership_change(entry) {
+            let mut applied = Applied::default();
+            self.state.note_members(&change, &mut applied);
+            self.note_applied(&applied);
+        }
         membership.removed.difference(&before).for_each(|node| self.greet(*node));
         self.publish_membership();
     }

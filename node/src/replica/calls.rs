@@ -100,6 +100,7 @@ impl Replica {
                 self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
             }
             Call::Operate(Operate::Failovers { after }) => self.on_failovers(session, token, after),
+            Call::Operate(Operate::Trail { after }) => self.on_trail(session, token, after),
             Call::Operate(Operate::Recover(request)) => {
                 let completion = self.on_recover(request);
                 self.answer(session, token, completion);
@@ -182,9 +183,10 @@ impl Replica {
             || self.time.is_none()
             || self.sessions.get(session).is_some_and(moving);
         match call {
-            Call::Ping | Call::Operate(Operate::Status | Operate::Failovers { .. } | Operate::Recover(_)) => {
-                false
-            }
+            Call::Ping
+            | Call::Operate(
+                Operate::Status | Operate::Failovers { .. } | Operate::Trail { .. } | Operate::Recover(_),
+            ) => false,
             Call::Put(put) => {
                 held || self.repeats_under_way(put)
                     || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX

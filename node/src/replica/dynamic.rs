@@ -36,7 +36,8 @@ impl Replica {
         let name = self.dynamic_name(&wanted.dynamic)?;
         let object = ObjectRef::local_queue(&name);
         self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
-        let by = self.by(session).into();
+        // Programs make these, and it is no change of an administrator's.
+        let by = self.by(session).silent().into();
         let changes = as_local(model);
         let made = Definition {
             settings: self.state.catalog().basis(&object, "")?,
@@ -127,7 +128,7 @@ impl Replica {
             "a queue that somebody defined does not go by itself"
         );
         if let Some(leading) = self.standing.leading_mut() {
-            leading.doomed.entry(queue).or_insert(by);
+            leading.doomed.entry(queue).or_insert(by.silent());
         }
     }
 

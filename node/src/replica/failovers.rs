@@ -360,13 +360,18 @@ impl Replica {
     }
 
     /// Puts into the log that this node hands over, so that whoever takes over knows why; `Why::None` takes it back.
-    pub(super) fn announce_handover(&mut self, why: Why, to: Option<NodeId>, user: String) {
+    pub(super) fn announce_handover(&mut self, why: Why, to: Option<NodeId>, by: By) {
         if self.state.version() < Version::RECORDS || self.standing.serving().is_none() {
             return;
         }
         self.account_for_service(Told::All);
-        let to = to.map_or(0, |node| node.0);
-        self.propose(Command::HandOver(HandingOver { why: why.into(), to, user, at_ms: 0 }), Waiting::Nobody);
+        let said =
+            HandingOver { why: why.into(), to: to.map_or(0, |node| node.0), user: by.user.clone(), at_ms: 0 };
+        let (by, to) = match self.keeps_trail() {
+            true => (by.into(), to.map(|node| self.name_of(node)).unwrap_or_default()),
+            false => Default::default(),
+        };
+        self.propose(Command::HandOver { said, by, to }, Waiting::Nobody);
     }
 
     /// What a failover would cost now.
@@ -435,7 +440,7 @@ impl Replica {
         if let Err(refusal) = self.check_classify(&said) {
             return self.answer(session, token, refusal.into());
         }
-        let By { user, application, address, channel } = self.by(session);
+        let By { user, application, address, channel, .. } = self.by(session);
         let because = said.because.trim().to_string();
         let said = Classified { because, user, at_ms: 0, application, address, channel, ..said };
         self.propose(Command::Classify(Box::new(said)), Waiting::Admin { session, token, queue: None });

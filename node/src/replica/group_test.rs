@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use trimaran_proto::admin::v1::Failover;
 use trimaran_proto::admin::v1::failover_account::Cause;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::moment::Step;
-use trimaran_proto::failover::{Class, verify};
+use trimaran_proto::admin::v1::{AuditRecord, Failover};
+use trimaran_proto::audit::verb_in_words;
+use trimaran_proto::chain::verify;
+use trimaran_proto::failover::Class;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState, Parted};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
-use crate::types::definition::{Changes, ObjectRef};
+use crate::types::definition::{Changes, ObjectRef, Tongue};
 use crate::types::{
     Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WaitsFor, WallTime,
 };
@@ -307,7 +309,8 @@ impl Group {
     }
 
     fn ask_node(&mut self, id: u64, call: impl Into<Call>) {
-        let connect = Connect::new(Identity::of("joe"), "");
+        let identity = Identity { tongue: Tongue::Grpc, ..Identity::of("joe") };
+        let connect = Connect::new(identity, "");
         self.tell(id, Event::SessionClosed { session: OPERATOR });
         self.tell(id, Event::Connect { session: OPERATOR, connect });
         self.tell(id, Event::Call { session: OPERATOR, token: Token(1), call: call.into() });
@@ -1197,7 +1200,8 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     change_release(&mut group, &new, Version::FIRST);
     change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     let said = group.members[&leader].replica.status().instances;
-    assert!(said.iter().all(|view| view.speaks == Some(Speaks::RELEASE)), "{said:?}");
+    let speaks = Some(Speaks::up_to(Version::RECORDS));
+    assert!(said.iter().all(|view| view.speaks == speaks), "{said:?}");
     assert_eq!(raise(&mut group).reason, Reason::None);
     assert_eq!(versions(&group), [3, 3, 3]);
     assert_eq!(raise(&mut group).reason, Reason::None, "as it is already");
@@ -1337,6 +1341,54 @@ fn a_new_queue_manager_begins_with_the_newest_version_that_all_of_its_nodes_spea
     group.pass(Duration::from_secs(3));
     assert_ne!(group.leader(), Some(leader));
     assert_eq!(versions(&group), [2, 2, 2]);
+}
+
+#[test]
+fn what_is_changed_is_in_the_trail_of_every_node_once_whoever_served_then() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let alter = |maxumsgs: &str| Admin::alter_manager(&[("MAXUMSGS", maxumsgs)]);
+    let change = |group: &mut Group, maxumsgs: &str| {
+        let leader = group.leader().expect("somebody serves");
+        group.ask_node(leader, alter(maxumsgs));
+        group.pass(Duration::from_secs(1));
+        assert_eq!(group.answers(leader).pop().map(|answer| answer.reason), Some(Reason::None));
+        leader
+    };
+    change(&mut group, "7");
+    let trail = |group: &Group| -> Vec<AuditRecord> {
+        let of = |member: &Member| member.replica.state.trail(0).cloned().collect::<Vec<_>>();
+        let mut all = group.members.values().map(of);
+        let first = all.next().expect("there are nodes");
+        assert!(all.all(|other| other == first), "every node has the same");
+        assert_eq!(verify(&first), Ok(()));
+        first
+    };
+    assert!(trail(&group).is_empty(), "an older queue manager keeps none");
+    change_release(&mut group, &[1, 2, 3], Version::TRAIL);
+    assert_eq!(raise(&mut group).reason, Reason::None);
+    assert_eq!(versions(&group), [4, 4, 4]);
+    for maxumsgs in ["8", "9"] {
+        let leader = change(&mut group, maxumsgs);
+        group.ask_node(leader, Operate::Move { to: None, units_within: None });
+        group.pass(Duration::from_secs(3));
+        assert_ne!(group.leader(), Some(leader));
+    }
+    let words = |record: &AuditRecord| {
+        let changes = record.changes_in_words().map(|(name, before, after)| {
+            format!(" {name} {} > {}", before.unwrap_or_default(), after.unwrap_or_default())
+        });
+        format!("{} {}", verb_in_words(record.verb()), record.object()) + &changes.collect::<String>()
+    };
+    let seen: Vec<String> = trail(&group).iter().map(words).collect();
+    let expected = [
+        "cluster upgrade QMGR version 3 > 4",
+        "ALTER QMGR MAXUMSGS 7 > 8",
+        "move QMGR",
+        "ALTER QMGR MAXUMSGS 8 > 9",
+        "move QMGR",
+    ];
+    assert_eq!(seen, expected);
+    assert!(trail(&group).iter().all(|record| record.user == "joe"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::waiters::Waiter;
 use super::{Action, Replica};
 use crate::mqi::{Call, Completion, Data, Wait};
 use crate::qmgr::Command;
+use crate::types::definition::By;
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Instant, NodeId, Reason, RoleView, SessionId, Term, Token, Version, WallTime, WhyNotServing,
@@ -201,8 +202,8 @@ impl Replica {
             debug_assert!(leading.handover.is_none(), "one move is done before the next begins");
             let (units_until, until) = (Some(units_until), units_until + HANDOVER_MAX);
             leading.handover = Some(Handover { to, answer, units_until, until, parting: false });
-            let user = answer.map(|(session, _)| self.by(session).user).unwrap_or_default();
-            self.announce_handover(why, to, user);
+            let by = answer.map(|(session, _)| self.by(session)).unwrap_or_default();
+            self.announce_handover(why, to, by);
         }
     }
 
@@ -261,7 +262,7 @@ impl Replica {
         let Some(handover) = self.standing.own().handover else { return };
         if self.now.instant >= handover.until {
             self.standing.own_mut().handover = None;
-            self.announce_handover(Why::None, None, String::new());
+            self.announce_handover(Why::None, None, By::default());
             if let Some((session, token)) = handover.answer {
                 let detail = "The other node did not catch up and take over within 3 s; this node serves on.";
                 self.answer(session, token, Completion::failed_because(Reason::HostNotAvailable, detail));

@@ -41,7 +41,9 @@ impl Replica {
             Ok(()) => {
                 self.standing.own_mut().maintaining.push_back((node, begins));
                 let by = self.by(session).into();
-                self.propose(Command::Maintain { node, begins, by }, Waiting::Maintain { session, token });
+                let name = if self.keeps_trail() { self.name_of(node) } else { String::new() };
+                let maintain = Command::Maintain { node, begins, by, name };
+                self.propose(maintain, Waiting::Maintain { session, token });
             }
         }
     }

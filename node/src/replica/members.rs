@@ -212,7 +212,8 @@ impl Replica {
                     MembershipRequest::Remove { node } => {
                         self.check_voters(&operation.request)?;
                         let (remove, by) = (vec![node.0], Some(by_to_wire(operation.by.clone())));
-                        wire::MembershipChange { remove, by, ..wire::MembershipChange::default() }
+                        let told = self.told(&operation.request);
+                        wire::MembershipChange { remove, by, told, ..wire::MembershipChange::default() }
                     }
                 };
                 // Refused while another change is applied: tried again next turn.
@@ -256,6 +257,7 @@ impl Replica {
                     add_voters: vec![node.0],
                     remove,
                     by: Some(by_to_wire(operation.by.clone())),
+                    told: self.told(&operation.request),
                     ..wire::MembershipChange::default()
                 };
                 if let Ok(proposed) = self.consensus.propose_membership(change) {
@@ -281,6 +283,23 @@ impl Replica {
                 Ok(self.consensus.applied_index() >= since && all_know)
             }
         }
+    }
+
+    /// The nodes that get a vote or leave, for the audit trail.
+    fn told(&self, request: &MembershipRequest) -> Vec<wire::NodeInfo> {
+        if !self.keeps_trail() {
+            return Vec::new();
+        }
+        let known = |node: &NodeId| {
+            let info = self.consensus.membership().nodes.get(node);
+            info.map(|info| node_info(*node, info))
+        };
+        let (added, removed) = match request {
+            MembershipRequest::Add { node, info } => (Some(node_info(*node, info)), None),
+            MembershipRequest::Remove { node } => (None, known(node)),
+            MembershipRequest::Replace { old, node, info } => (Some(node_info(*node, info)), known(old)),
+        };
+        added.into_iter().chain(removed).collect()
     }
 
     fn membership_progress(&self, operation: &MembershipOperation) -> (String, f64) {

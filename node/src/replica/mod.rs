@@ -29,6 +29,7 @@
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
 //! failovers      how this node came to serve, for the record
+//! trail          what administrators changed, as it is shown
 //! canary         what canaries saw, into the log
 //! placement      who should lead: moves, nodes in maintenance, the preferred node
 //! maintenance    which nodes are in maintenance, and when that is refused
@@ -107,6 +108,7 @@ mod peers;
 mod clocks;
 mod comparison;
 mod failovers;
+mod trail;
 mod canary;
 mod history;
 mod recovery;

@@ -10,6 +10,7 @@ use trimaran_proto::admin::v1::handing_over::Why;
 
 use super::Replica;
 use crate::consensus::PeerProgress;
+use crate::types::definition::By;
 use crate::types::{Index, Instant, NodeId, WriteNumber};
 
 /// A write that takes so long will not come. Slow devices have stalls of a second or two.
@@ -77,7 +78,7 @@ impl Replica {
                 "a write to the log has not come back for {} s: the disk hangs, and another node takes over",
                 HANGS_AFTER.as_secs()
             ));
-            self.announce_handover(Why::Disk, None, String::new());
+            self.announce_handover(Why::Disk, None, By::default());
         } else if hung_for >= HANGS_AFTER + TOLD_WITHIN {
             self.consensus.resign();
             self.follow_leadership();

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use trimaran_proto::replica::v1::PeerMessage;
 
-use super::clock;
+use super::{clock, notices};
 use crate::consensus::{LogWrite, Parted};
 use crate::listener::waits;
 use crate::mqi::{Data, Refusal, Terms};
@@ -362,6 +362,7 @@ impl<H: Hands> Driver<H> {
             Action::Stuck { sentence } => self.hands.stuck(sentence),
             Action::NoteParted { parted } => self.hands.note_parted(parted),
             Action::Removed => self.hands.removed(),
+            Action::TrailEnds(record) => notices::trail_ends(&self.name, &record),
             Action::Report { sentence } => tracing::error!(queue_manager = self.name, "{sentence}"),
             Action::GetStateAgain { reason } => self.hands.get_state_again(reason),
         }

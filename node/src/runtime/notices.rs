@@ -8,6 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use trimaran_proto::admin::v1::AuditRecord;
+use trimaran_proto::audit::{tongue_in_words, verb_in_words};
 
 use crate::config::voters_warning;
 use crate::peer::{Peers, SnapshotTransfer};
@@ -18,6 +20,28 @@ use crate::types::{Account, Share};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_EVERY: Duration = Duration::from_secs(3600);
+
+/// A record of the audit trail that only this log has from now on. A node that starts again may say it once more.
+pub fn trail_ends(queue_manager: &str, record: &AuditRecord) {
+    let changes = record.changes_in_words().map(|(name, before, after)| {
+        let [before, after] = [before, after].map(|value| value.unwrap_or_else(|| "-".into()));
+        format!("{name}: {before} > {after}")
+    });
+    tracing::info!(
+        queue_manager,
+        number = record.number,
+        at_ms = record.at_ms,
+        user = record.user,
+        application = record.application,
+        address = record.address,
+        channel = record.channel,
+        tongue = tongue_in_words(record.tongue()),
+        command = verb_in_words(record.verb()),
+        object = record.object(),
+        changes = changes.collect::<Vec<_>>().join(", "),
+        "the oldest record of the audit trail is not kept any more"
+    );
+}
 
 /// Facts that others report and that stand until they are taken back.
 #[derive(Clone, Debug, Default)]

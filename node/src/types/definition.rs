@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use trimaran_proto::admin::v1::Tongue;
 pub use trimaran_proto::attribute::{
     Attribute, Content, Form, Initial, Kind as ObjectKind, Selector, State, Value,
 };
 
-use super::{ObjectName, Reason, WallTime, limits};
+use super::{ObjectName, Reason, Version, WallTime, limits};
 
 /// What a definition weighs besides what it says: its places in the catalogue.
 const AROUND_BYTES: usize = 400;
@@ -49,14 +50,29 @@ pub struct By {
     pub address: String,
     /// Empty where the protocol has no channels.
     pub channel: String,
+    /// None where nobody asked, and in a queue manager older than [`Version::TRAIL`].
+    pub tongue: Tongue,
 }
 
 impl By {
     /// Bytes of what it says.
     pub fn weight(&self) -> usize {
         let weight = self.user.len() + self.application.len() + self.address.len() + self.channel.len();
-        debug_assert!((weight == 0) == (*self == By::default()), "who is nobody weighs nothing");
+        debug_assert!(
+            (weight == 0) == (By { tongue: Tongue::None, ..self.clone() } == By::default()),
+            "who is nobody weighs nothing"
+        );
         weight
+    }
+
+    /// Of whom it is not said in which language.
+    pub fn silent(self) -> By {
+        By { tongue: Tongue::None, ..self }
+    }
+
+    /// The version of queue managers that can be told of it.
+    pub fn since(&self) -> Version {
+        if self.tongue == Tongue::None { Version::FIRST } else { Version::TRAIL }
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Bug {
     RaiseEarly,
     /// No record is kept of another node that takes over.
     ForgetFailover,
+    /// No record is kept of what is deleted.
+    ForgetDeletion,
     /// A node in maintenance stands for election and leads as others do.
     LeadInMaintenance,
     /// Who is in maintenance already is not counted as gone when one more node is to be.

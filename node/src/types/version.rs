@@ -16,13 +16,18 @@ pub struct Version(pub u32);
 impl Version {
     /// The oldest that is spoken; what a queue manager has until its leader knows that all of its nodes speak more.
     pub const FIRST: Version = Version(2);
-    /// The newest. A leader says who it is when it begins to serve, and records of failovers are kept
+    /// A leader says who it is when it begins to serve, and records of failovers are kept
     /// (`qmgr/failovers.rs`), with what people said of them and what canaries saw (`qmgr/canary.rs`). Messages that ask for reports get
     /// them (`replica/reports.rs`). Queue managers are created and deleted while the nodes run (`qmgr/register.rs`).
     pub const RECORDS: Version = Version(3);
+    /// What administrators change is kept in a trail (`qmgr/trail.rs`), and changes say in which language they were asked for.
+    pub const TRAIL: Version = Version(4);
 }
 
-const _: () = assert!(Version::FIRST.0 < Version::RECORDS.0, "what is new comes after what there was");
+const _: () = assert!(
+    Version::FIRST.0 < Version::RECORDS.0 && Version::RECORDS.0 < Version::TRAIL.0,
+    "what is new comes after what there was"
+);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +46,7 @@ pub struct Speaks {
 
 impl Speaks {
     /// What this release speaks: everything that this code can read.
-    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::RECORDS };
+    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::TRAIL };
 
     /// As a release that speaks nothing newer than that: tests run it beside this one.
     pub fn up_to(newest: Version) -> Speaks {
@@ -115,7 +120,7 @@ mod tests {
              that the other nodes run"
         );
         let older = Speaks::RELEASE.check("the message store", Version(1)).unwrap_err().to_string();
-        assert!(older.contains("speaks versions 2 to 3: start a release that speaks both"), "{older}");
+        assert!(older.contains("speaks versions 2 to 4: start a release that speaks both"), "{older}");
         assert_eq!(old.check("entry 7", Version::FIRST), Ok(()));
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trimaran_node::replica::Replica;
 use trimaran_node::types::{RoleView, Term, Version};
-use trimaran_proto::failover::verify;
+use trimaran_proto::chain::verify;
 
 pub const NAME: &str = "every failover is on record";
 

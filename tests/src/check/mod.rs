@@ -19,6 +19,7 @@ pub mod log_time;
 pub mod expiry;
 pub mod versions;
 pub mod failovers;
+pub mod trail;
 pub mod canaries;
 pub mod placement;
 

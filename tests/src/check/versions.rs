@@ -42,7 +42,7 @@ impl Versions {
         let members = mind.replica.consensus().membership();
         let mut voters =
             members.voters.union(&members.voters_outgoing).filter_map(|voter| nodes.get(&voter.0));
-        voters.find(|voter| !voter.speaks(Version::RECORDS)).map(|voter| {
+        voters.find(|voter| !voter.speaks(Version::TRAIL)).map(|voter| {
             let (other, newest) = (voter.id, voter.newest);
             format!("node {id} raises the version, and the program of node {other} speaks up to {newest}")
         })
@@ -56,7 +56,7 @@ impl Versions {
                 "node {id} says that it is too old, and nobody raised anything: {sentence}"
             ));
         }
-        node.speaks(Version::RECORDS)
+        node.speaks(Version::TRAIL)
             .then(|| format!("node {id} speaks everything there is, and says: {sentence}"))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use trimaran_node::qmgr::command::encode_one;
 use trimaran_node::qmgr::{Command, Place, QueueManager, Removal};
-use trimaran_node::types::definition::{By, Changes, ObjectKind, ObjectRef, RecordAction};
+use trimaran_node::types::definition::{By, Changes, ObjectKind, ObjectRef, RecordAction, Tongue};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, NodeId, ObjectName, Persistence, Position,
     ProducerId, ProducerSequence, QueueId, QueueManagerId, Reason, RunState, SnapshotMeta, StagedBodyId,
@@ -48,6 +48,8 @@ pub fn written_store() -> StoredRows {
 pub fn everything() -> Vec<Command> {
     let queue = || ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
     let by = || Box::new(By { user: "joe".into(), application: "test".into(), ..By::default() });
+    let told = || Box::new(By { tongue: Tongue::Pcf, ..*by() });
+    let handing_over = |why: Why| HandingOver { why: why.into(), ..HandingOver::default() };
     let define = |object| Command::Define {
         object,
         like: String::new(),
@@ -90,7 +92,7 @@ pub fn everything() -> Vec<Command> {
         Command::Clear { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), by: by() },
         Command::Delete { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), purge: false, by: by() },
         Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: by() },
-        Command::HandOver(HandingOver { why: Why::Stop.into(), ..HandingOver::default() }),
+        Command::HandOver { said: handing_over(Why::Stop), by: Box::default(), to: String::new() },
         Command::BeginTerm { leader: Some((NodeId(2), Term(3))) },
         Command::Account { term: Term(3), account: Box::default(), is_last: false },
         Command::Account {
@@ -98,15 +100,15 @@ pub fn everything() -> Vec<Command> {
             account: Box::new(FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() }),
             is_last: true,
         },
-        Command::HandOver(HandingOver { why: Why::Drain.into(), ..HandingOver::default() }),
+        Command::HandOver { said: handing_over(Why::Drain), by: Box::default(), to: String::new() },
         Command::Classify(Box::new(Classified {
             number: 1,
             class: Class::Human.into(),
             because: "a cable".into(),
             ..Classified::default()
         })),
-        Command::Maintain { node: NodeId(2), begins: true, by: by() },
-        Command::Maintain { node: NodeId(1), begins: false, by: by() },
+        Command::Maintain { node: NodeId(2), begins: true, by: by(), name: String::new() },
+        Command::Maintain { node: NodeId(1), begins: false, by: by(), name: String::new() },
         Command::CanaryGood { node: NodeId(1), silent: None },
         Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
         Command::CanaryLapsed,
@@ -114,6 +116,11 @@ pub fn everything() -> Vec<Command> {
         Command::Register(Box::new(Registered { name: "QM3".into(), ..Registered::default() })),
         Command::Deregister { id: QueueManagerId(65_536), by: by() },
         Command::Run { state: RunState::EndedNormally, by: by() },
+        Command::Raise { to: Version::TRAIL, leader: (NodeId(2), Term(3)), by: by() },
+        Command::HandOver { said: handing_over(Why::Move), by: told(), to: "b".into() },
+        Command::Maintain { node: NodeId(2), begins: true, by: told(), name: "b".into() },
+        Command::Clear { object: queue(), by: told() },
+        Command::Delete { object: ObjectRef::new(ObjectKind::AliasQueue, "ALIAS"), purge: false, by: told() },
     ]
 }
 
@@ -165,7 +172,7 @@ mod tests {
             Command::SetRecord { .. } => 12,
             Command::BeginTerm { leader: None } => 13,
             Command::BeginTerm { leader: Some(_) } => 14,
-            Command::HandOver(_) => 15,
+            Command::HandOver { .. } => 15,
             Command::Account { .. } => 16,
             Command::Raise { .. } => 17,
             Command::Maintain { .. } => 18,

@@ -12,9 +12,10 @@ use crate::sources::root;
 
 /// What pip is asked for: gRPC, its compiler, and the standard clients of health and reflection.
 const PACKAGES: [&str; 4] = ["grpcio", "grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "trimaran/message/v1/message.proto",
     "trimaran/queue/v1/queue.proto",
+    "trimaran/admin/v1/audit.proto",
     "trimaran/admin/v1/failover.proto",
     "trimaran/admin/v1/run.proto",
     "trimaran/admin/v1/admin.proto",

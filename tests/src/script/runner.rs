@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, KeptFailovers,
+    Admin, Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, KeptFailovers, KeptTrail,
     MembershipRequest, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection,
     UnitState, Wait,
 };
@@ -19,7 +19,9 @@ use trimaran_node::types::{
     Persistence, ProducerId, ProducerSequence, Reason, ReportOptions, Token, UnitId, Version, message_flags,
 };
 use trimaran_node::vip::Mode;
-use trimaran_proto::admin::v1::{CanaryGap, Classified};
+use trimaran_proto::admin::v1::{AuditRecord, CanaryGap, Classified};
+use trimaran_proto::audit::{tongue_in_words, verb_in_words};
+use trimaran_proto::chain;
 use trimaran_proto::failover::Class;
 use trimaran_proto::message::v1 as wire;
 use trimaran_proto::mq::rfh2;
@@ -62,7 +64,7 @@ maintain leader|N [force]                   resume N            raise
 endmqm [now]        strmqm
 crtmqm NAME [preferred=N] [fail_back=WHEN]        dltmqm NAME        dspmq (the records, as each node has them)
 canary leader|follower|N 3s (a good round each second, for so long)
-classify N CLASS "because"                  failovers
+classify N CLASS "because"                  failovers      audit
 lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
 full leader|N        store-full leader|N room
 wait 2s               settle                serving              depth QUEUE
@@ -274,6 +276,7 @@ impl Runner {
                 self.admin(Operate::Classify(said), "noted")
             }
             "failovers" => self.admin(Operate::Failovers { after: 0 }, "failovers"),
+            "audit" => self.admin(Operate::Trail { after: 0 }, "audit"),
             "raise" => self.admin(Operate::Raise { to: None }, "raised"),
             "add" => {
                 for word in rest {
@@ -1081,6 +1084,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
         Data::Failovers(kept) => failovers_text(kept),
+        Data::Trail(kept) => trail_text(kept),
         Data::NotServing { .. } => "not serving".to_string(),
     };
     match (completion.reason, data.is_empty()) {
@@ -1127,6 +1131,20 @@ fn failovers_text(kept: &KeptFailovers) -> String {
         parts.push(format!("canaries: {}", if gaps.is_empty() { "no gap".into() } else { gaps.join(", ") }));
     }
     parts.join("; ")
+}
+
+/// Who, in which language, and what is not as it was; that the records are a chain is looked at.
+fn trail_text(kept: &KeptTrail) -> String {
+    let of_record = |record: &AuditRecord| {
+        let changes = record.changes_in_words().map(|(name, before, after)| {
+            let [before, after] = [before, after].map(|value| value.unwrap_or_else(|| "-".into()));
+            format!(" {name} {before} > {after}")
+        });
+        let (tongue, verb) = (tongue_in_words(record.tongue()), verb_in_words(record.verb()));
+        format!("{} {tongue} {verb} {}{}", record.number, record.object(), changes.collect::<String>())
+    };
+    let broken = chain::verify(&kept.records).err().map(|broken| broken.to_string());
+    kept.records.iter().map(of_record).chain(broken).collect::<Vec<_>>().join("; ")
 }
 
 /// What is not as it is by default.

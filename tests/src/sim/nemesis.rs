@@ -394,7 +394,7 @@ impl World {
         if !is_old && (self.is_raising() || self.checks.versions.is_raised()) {
             return None;
         }
-        let newest = if is_old { Version::RECORDS } else { Version::FIRST };
+        let newest = if is_old { Version::TRAIL } else { Version::FIRST };
         self.crash(node, false);
         self.node_mut(node).newest = newest;
         self.restart_later(node);
@@ -416,7 +416,7 @@ impl World {
             return None;
         }
         for number in numbers {
-            self.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, true);
+            self.ask_operator(number, Operate::Raise { to: Some(Version::TRAIL) }, true);
         }
         Some(())
     }
@@ -450,7 +450,7 @@ impl World {
         let mut node = new_node(id, &self.plan, &mut rng);
         node.member = false;
         if self.is_raising() || self.checks.versions.is_raised() {
-            node.newest = Version::RECORDS;
+            node.newest = Version::TRAIL;
         }
         self.nodes.insert(id, node);
         self.start_node(id);

@@ -23,7 +23,7 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
 /// Of the version that has reports. On a full disk there is room for none, and they are dropped.
 fn plan(seed: u64, knobs: &Knobs) -> Plan {
     let mut plan = Plan::draw(seed, knobs);
-    plan.newest = Version::RECORDS;
+    plan.newest = Version::TRAIL;
     plan.schedule
         .enabled
         .retain(|fault| !fault.is_of_releases() && !matches!(fault, Fault::DiskLow | Fault::StoreFull));

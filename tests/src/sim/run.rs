@@ -27,6 +27,7 @@ use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
 use trimaran_node::types::Version;
 use trimaran_node::vip::Mode;
+use trimaran_proto::admin::v1::AuditRecord;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -94,6 +95,7 @@ pub enum Planted {
     EndlessTurn,
     RaiseEarly,
     ForgetFailover,
+    ForgetDeletion,
     LeadInMaintenance,
     ForgetMaintenance,
     FailBackAtOnce,
@@ -104,7 +106,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 26] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 27] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -136,6 +138,7 @@ impl Planted {
         (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
         (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
         (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
+        (Planted::ForgetDeletion, "forget-deletion", "the audit trail has no record of what is deleted"),
         (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
         (
             Planted::ForgetMaintenance,
@@ -261,7 +264,7 @@ impl Plan {
         };
         // Most begin with what this release speaks; two releases side by side begin with the one before.
         if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && !seed.is_multiple_of(4) {
-            plan.newest = Version::RECORDS;
+            plan.newest = Version::TRAIL;
         }
         plan.place_queue_managers(knobs);
         plan.hold_addresses_fast();
@@ -280,7 +283,7 @@ impl Plan {
         }
         let Some(places) = Places::draw(self.seed, self.setup.queue_managers, self.nodes) else { return };
         (self.setup.units_within, self.setup.tenure) = (places.units_within, places.tenure);
-        (self.setup.placements, self.newest) = (places.placements, Version::RECORDS);
+        (self.setup.placements, self.newest) = (places.placements, Version::TRAIL);
         let wanted = [Fault::Maintain, Fault::MoveLeader, Fault::Drain];
         let missing = wanted.iter().filter(|fault| knobs.faults.contains(fault));
         let missing: Vec<Fault> =
@@ -301,7 +304,7 @@ impl Plan {
     /// A tenth of the runs has canaries, which need the version that knows of them. Drawn apart, too.
     fn draw_canaries(&mut self) {
         if Rng::new(self.seed ^ 0x6361_6E61_7269).chance(100) {
-            (self.setup.canaries, self.newest) = (true, Version::RECORDS);
+            (self.setup.canaries, self.newest) = (true, Version::TRAIL);
         }
     }
 
@@ -475,6 +478,7 @@ fn plant(planted: Option<Planted>) {
         Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::RaiseEarly => Some(Bug::RaiseEarly),
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
+        Planted::ForgetDeletion => Some(Bug::ForgetDeletion),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
         Planted::ForgetMaintenance => Some(Bug::ForgetMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
@@ -569,6 +573,7 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     });
     compare_states(world);
     check_replay(world);
+    check_trails(world);
 }
 
 /// By an entry that a leader proposes when it has heard the clocks of the others.
@@ -604,7 +609,7 @@ fn define_queues(world: &mut World) {
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
         world.ask_operator(number, ready, false);
         if world.plan.is_raised() {
-            world.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, false);
+            world.ask_operator(number, Operate::Raise { to: Some(Version::TRAIL) }, false);
         }
     }
 }
@@ -722,6 +727,23 @@ fn check_replay(world: &mut World) {
         let broken = world.checks.check_replay(number, &mut world.nodes);
         if let Some(sentence) = broken {
             world.fail("replay", sentence);
+        }
+    }
+}
+
+/// Of runs that begin with the version that keeps a trail.
+fn check_trails(world: &mut World) {
+    if world.plan.newest < Version::TRAIL {
+        return;
+    }
+    for number in 0..world.plan.setup.queue_managers {
+        let process = world.serving(number).and_then(|node| world.nodes[&node].process.as_ref());
+        let Some(process) = process else { return };
+        let trail = process.minds[number].replica.queue_manager().trail(0);
+        let trail: Vec<AuditRecord> = trail.cloned().collect();
+        match check::trail::check(&world.history, number, &trail) {
+            Ok(changes) => world.counters.marks_add("changes found in the trail", changes),
+            Err(sentence) => world.fail(check::trail::NAME, sentence),
         }
     }
 }

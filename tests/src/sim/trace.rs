@@ -180,6 +180,7 @@ impl Trace {
                 self.tagged(44, 0);
                 self.bytes(sentence.as_bytes());
             }
+            Action::TrailEnds(record) => self.tagged(49, record.number),
             Action::GetStateAgain { .. } => self.tagged(45, 0),
             Action::PublishVersion(version) => self.tagged(46, u64::from(version.0)),
             Action::Stuck { .. } => self.tagged(47, 0),

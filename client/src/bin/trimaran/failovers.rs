@@ -5,6 +5,7 @@ use trimaran_client::{
     KeptFailovers, Tls,
     proto::{
         admin::v1::{Failover, moment::Step},
+        chain::{self, Link},
         failover,
     },
 };
@@ -15,6 +16,8 @@ use crate::{
     say, status,
     talk::plural,
 };
+
+const NO_RECORDS: &str = "which keeps no records";
 
 pub async fn run(global: &Global, args: FailoversArgs) -> Outcome {
     match args.command {
@@ -60,8 +63,8 @@ pub struct Heard {
     pub version: u32,
 }
 
-/// The nodes that answer for the queue manager that is meant.
-pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
+/// The nodes that answer for the queue manager that is meant. `why` says what is lacking before it has this version.
+pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Vec<Heard>), Failure> {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     status::check_answered(&answers)?;
     let names = status::queue_managers(&answers);
@@ -83,9 +86,9 @@ pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
     if heard.is_empty() {
         return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));
     }
-    if heard.iter().all(|heard| heard.version < failover::SINCE) {
+    if heard.iter().all(|heard| heard.version < since) {
         return Err(Failure::Check(format!(
-            "{name} has version {}, which keeps no records: raise it with `trimaran cluster upgrade`",
+            "{name} has version {}, {why}: raise it with `trimaran cluster upgrade`",
             heard[0].version
         )));
     }
@@ -94,7 +97,7 @@ pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
 
 /// The records of the first node that gives them: all have the same.
 pub async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
-    let (name, heard) = nodes(global).await?;
+    let (name, heard) = nodes(global, failover::SINCE, NO_RECORDS).await?;
     let tls = global.tls()?;
     let mut last = None;
     for heard in &heard {
@@ -118,38 +121,50 @@ async fn ask(
 
 /// Every node has the same chain, as far as it has come.
 async fn verify(global: &Global) -> Outcome {
-    let (name, heard) = nodes(global).await?;
+    let (name, heard) = nodes(global, failover::SINCE, NO_RECORDS).await?;
     let tls = global.tls()?;
     let mut chains: Vec<(&Heard, Vec<Failover>)> = Vec::new();
     for heard in &heard {
         let records = ask(global, heard, &name, tls.as_ref()).await?.records;
-        if let Err(broken) = failover::verify(&records) {
-            return Err(Failure::Check(format!("on node {}, {broken}", heard.node)));
-        }
         chains.push((heard, records));
     }
-    let longest = chains.iter().max_by_key(|(_, records)| records.last().map_or(0, |record| record.number));
-    let (best, longest) = longest.expect("a node answers");
-    for (heard, records) in &chains {
-        for record in records.iter().filter(|record| !record.seal.is_empty()) {
-            let theirs = longest.iter().find(|other| other.number == record.number);
-            if theirs.is_some_and(|theirs| !theirs.seal.is_empty() && theirs.seal != record.seal) {
-                return Err(Failure::Check(format!(
-                    "record {} of node {} is not the one of node {}",
-                    record.number, heard.node, best.node
-                )));
-            }
+    let longest = verified(&chains)?;
+    say_verified(global, &name, &chains, longest);
+    Ok(())
+}
+
+/// The longest of these chains, of which each other one is a part.
+pub fn verified<'a, L: Link>(chains: &'a [(&Heard, Vec<L>)]) -> Result<&'a [L], Failure> {
+    for (heard, records) in chains {
+        if let Err(broken) = chain::verify(records) {
+            return Err(Failure::Check(format!("on node {}, {broken}", heard.node)));
         }
     }
+    let longest = chains.iter().max_by_key(|(_, records)| records.last().map_or(0, Link::number));
+    let (best, longest) = longest.expect("a node answers");
+    for (heard, records) in chains {
+        if let Some(record) = chain::differs(longest, records) {
+            return Err(Failure::Check(format!(
+                "record {} of node {} is not the one of node {}",
+                record.number(),
+                heard.node,
+                best.node
+            )));
+        }
+    }
+    Ok(longest)
+}
+
+pub fn say_verified<L: Link>(global: &Global, name: &str, chains: &[(&Heard, Vec<L>)], longest: &[L]) {
     let count = longest.len() as u64;
     if global.json {
-        let seal = longest.iter().rev().find(|record| !record.seal.is_empty());
+        let seal = longest.iter().map(Link::seal).rfind(|seal| !seal.is_empty());
         let nodes: Vec<&str> = chains.iter().map(|(heard, _)| heard.node.as_str()).collect();
         say!(
             "{}",
-            json!({ "queue_manager": name, "records": count, "nodes": nodes, "seal": seal.map(|record| hex(&record.seal)) })
+            json!({ "queue_manager": name, "records": count, "nodes": nodes, "seal": seal.map(|seal| hex(seal)) })
         );
-        return Ok(());
+        return;
     }
     let nodes = chains.len() as u64;
     say!(
@@ -157,7 +172,6 @@ async fn verify(global: &Global) -> Outcome {
         plural(count, "record"),
         plural(nodes, "node")
     );
-    Ok(())
 }
 
 fn list(global: &Global, kept: &KeptFailovers, records: &[Failover]) {
@@ -258,7 +272,7 @@ fn show(global: &Global, kept: &KeptFailovers, record: &Failover) {
     say!("seal        {seal}");
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     trimaran_client::hex(bytes)
 }
 

@@ -39,6 +39,7 @@ mod certs;
 mod cluster;
 mod upgrade;
 mod failovers;
+mod audit;
 mod availability;
 mod demo;
 mod generate;
@@ -116,6 +117,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Move(args) => placement::move_to(global, args).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Failovers(args) => failovers::run(global, args).await,
+        Command::Audit(args) => audit::run(global, args).await,
         Command::Availability(args) => availability::run(global, args).await,
         Command::Recover(args) => recover::run(global, args).await,
         Command::Outcome(args) => node::outcome(global, args).await,

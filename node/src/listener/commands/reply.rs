@@ -6,6 +6,7 @@ use trimaran_proto::mq::characters::Written;
 use trimaran_proto::pcf;
 
 use crate::mqi::Identity;
+use crate::types::definition::Tongue;
 use crate::types::{Body, CorrelationId, Descriptor, Message, MessageId, ReportOptions};
 
 /// MQFMT_ADMIN.
@@ -73,7 +74,7 @@ impl Incoming {
 
     /// Whose rights count: the user of its context.
     pub fn identity(&self) -> Identity {
-        Identity::of(self.rest.user_identifier.trim_end())
+        Identity { tongue: Tongue::Pcf, ..Identity::of(self.rest.user_identifier.trim_end()) }
     }
 
     /// The program that put it.

@@ -9,7 +9,7 @@ use trimaran_proto::admin::v1::admin_server::Admin;
 use trimaran_proto::queue::v1::{Outcome, Serving};
 
 use super::ResponseStream;
-use super::accept::admit;
+use super::accept::{admit, admit_to_change};
 use super::convert;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
@@ -103,7 +103,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::DefineRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_to_change(&self.gate, &request)?;
         let request = request.into_inner();
         let define = |_: &Inbox| {
             let (object, changes) =
@@ -117,7 +117,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::AlterRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_to_change(&self.gate, &request)?;
         let request = request.into_inner();
         let alter = |_: &Inbox| {
             let (object, changes) =
@@ -131,7 +131,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::DeleteRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_to_change(&self.gate, &request)?;
         let request = request.into_inner();
         let delete = |_: &Inbox| {
             let (object, _) = convert::changed_object(&request.kind, &request.name, &[])?;
@@ -144,14 +144,14 @@ impl Admin for Administration {
         &self,
         request: Request<wire::ClearRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_to_change(&self.gate, &request)?;
         let request = request.into_inner();
         let clear = |_: &Inbox| Ok(mqi::Admin::Clear { queue: mqi::object_named(&request.queue)? });
         self.ask(&admission, &request.queue_manager, clear).await.response()
     }
 
     async fn set(&self, request: Request<wire::SetRequest>) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_to_change(&self.gate, &request)?;
         let request = request.into_inner();
         let set = |_: &Inbox| {
             let (record, changes) =
@@ -249,6 +249,21 @@ impl Admin for Administration {
         };
         let more = failovers.len() >= trimaran_proto::failover::A_PAGE;
         Ok(Response::new(wire::FailoversResponse { outcome, failovers, more, classified, canary }))
+    }
+
+    async fn audit(
+        &self,
+        request: Request<wire::AuditRequest>,
+    ) -> Result<Response<wire::AuditResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let wire::AuditRequest { queue_manager, after } = request.into_inner();
+        let answer = self.ask_any(&admission, &queue_manager, |_| Ok(mqi::Operate::Trail { after })).await;
+        let outcome = answer.outcome();
+        let mqi::KeptTrail { records, more } = match answer.completion.data {
+            Data::Trail(kept) => *kept,
+            _ => mqi::KeptTrail::default(),
+        };
+        Ok(Response::new(wire::AuditResponse { outcome, records, more }))
     }
 
     async fn classify(

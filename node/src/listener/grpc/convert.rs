@@ -251,6 +251,7 @@ pub fn completion_to_wire(
         | Data::Progress { .. }
         | Data::Status(_)
         | Data::Failovers(_)
+        | Data::Trail(_)
         | Data::Objects(_)
         | Data::Sessions(_) => None,
         Data::Placed { message_id, in_group, duplicate, only_id_known } => Some(Wire::Placed(wire::Placed {
@@ -381,7 +382,7 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
 }
 
 fn altered_by(by: &By) -> Option<admin::AlteredBy> {
-    let By { user, application, address, channel } = by.clone();
+    let By { user, application, address, channel, .. } = by.clone();
     (*by != By::default()).then_some(admin::AlteredBy { user, application, address, channel })
 }
 

@@ -31,6 +31,7 @@ use super::intake::Intake;
 use super::socket::Socket;
 use crate::mqi::{Call, ChannelTerms, Completion, Identity, Refusal};
 use crate::replica::{Delivery, answer_bytes};
+use crate::types::definition::Tongue;
 use crate::types::{Held, ObjectName, Reason, Share, Token, WallTime};
 
 /// What is read at a time.
@@ -489,7 +490,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
         };
         let channel = ObjectName::new(self.socket.channel()).ok();
-        known.with_identity(Identity { channel, ..identity })
+        known.with_identity(Identity { channel, tongue: Tongue::Channel, ..identity })
     }
 
     fn take_delivery(&mut self, id: u32, delivery: Option<Delivery>) {

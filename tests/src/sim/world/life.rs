@@ -105,7 +105,7 @@ impl World {
         }
         self.counters.mark("older release ended with a sentence");
         self.crash(id, false);
-        self.node_mut(id).newest = Version::RECORDS;
+        self.node_mut(id).newest = Version::TRAIL;
         self.restart_later(id);
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity, Purpose};
 use trimaran_node::replica::Event;
+use trimaran_node::types::definition;
 use trimaran_node::types::{ObjectName, Reason, RoleView, SessionId, Token};
 
 use super::{Connection, Program, Step, World};
@@ -174,12 +175,13 @@ impl World {
     }
 
     fn identity(&mut self, program: usize) -> Identity {
-        let identity = Identity::of(format!("user{program}"));
+        let tongue = definition::Tongue::Grpc;
+        let identity = Identity { tongue, ..Identity::of(format!("user{program}")) };
         match &self.programs[program] {
             Program::App(app) if app.tongue.is_channel() => {
                 self.counters.mark("program connected over a channel");
                 let channel = ObjectName::new(CHANNEL).expect("a valid name");
-                Identity { channel: Some(channel), ..identity }
+                Identity { channel: Some(channel), tongue: definition::Tongue::Channel, ..identity }
             }
             _ => identity,
         }

@@ -173,6 +173,7 @@ impl World {
             Action::PublishVersion(_) => self.counters.mark("version followed"),
             Action::Stuck { sentence } => self.on_stuck(id, sentence),
             Action::Report { .. } => self.counters.mark("sentence for the error log"),
+            Action::TrailEnds(_) => self.counters.mark("record of the trail gone"),
             Action::GetStateAgain { .. } => {
                 self.counters.mark("process ended because its state was another one");
                 self.crash(id, false);

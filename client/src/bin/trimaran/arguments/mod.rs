@@ -9,11 +9,13 @@ mod samples;
 mod objects;
 mod control;
 mod failovers;
+mod audit;
 mod running;
 mod saving;
 mod setup;
 mod values;
 
+pub use audit::{AuditArgs, AuditCommand};
 pub use authorities::{DmpmqautArgs, DspmqautArgs, EntityArgs, ProfileArgs, SetmqautArgs};
 pub use control::{
     ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, DspmqverArgs, EndmqmArgs,
@@ -267,6 +269,8 @@ pub enum Command {
     Node(NodeCommand),
     /// Which node served when, and why it changed
     Failovers(FailoversArgs),
+    /// Who changed what, when and from where
+    Audit(AuditArgs),
     /// How long nobody served, by what it was for, against a target
     Availability(AvailabilityArgs),
     /// Go on with the best log that is left when most logs are damaged; says first what is lost
