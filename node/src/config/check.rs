@@ -278,9 +278,7 @@ fn check_ports(config: &Config, own: &Own, report: &mut CheckReport) {
         return;
     }
     let this = config.this();
-    for (what, address) in
-        [("peer", &this.peer_listen), ("client", &this.client_listen), ("http", &this.http_listen)]
-    {
+    for (what, address) in this.listens() {
         let bound = resolve(address).and_then(|addresses| {
             std::net::TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
                 io::ErrorKind::AddrInUse => in_use(what, address, &config.name, own),

@@ -166,3 +166,22 @@ fn too_few_voters_and_an_even_number_are_warned_of() {
     let said: Vec<usize> = (1..=7).filter(|voters| voters_warning(*voters).is_some()).collect();
     assert_eq!(said, [1, 2, 4, 6]);
 }
+
+#[test]
+fn the_rest_api_is_off_unless_it_has_an_address_and_follows_the_rules_of_the_others() {
+    assert!(Config::parse(FILE, Some("a")).unwrap().this().rest.is_none());
+    let with = |lines: &str| FILE.replacen("id = 1\n", &format!("id = 1\n{lines}\n"), 1);
+    let config = Config::parse(&with("rest = \"127.0.0.1:9443\""), Some("a")).unwrap();
+    let rest = config.this().rest.clone().unwrap();
+    assert_eq!((rest.address.as_str(), rest.listen.as_str()), ("127.0.0.1:9443", "127.0.0.1:9443"));
+
+    let open = with("rest = \"10.0.0.1:9443\"\nrest_listen = \"0.0.0.0:9443\"");
+    assert!(refusal(&open).contains("rest 0.0.0.0:9443 is not loopback"), "{}", refusal(&open));
+    let accepted = Config::parse(&format!("{open}[tls]\ninsecure = true\n"), Some("a")).unwrap();
+    let warnings = accepted.standing_warnings();
+    assert!(warnings.iter().any(|text| text.contains("rest 0.0.0.0:9443 without TLS")), "{warnings:?}");
+    let alone = refusal(&with("rest_listen = \"0.0.0.0:9443\""));
+    assert!(alone.contains("line 5: rest_listen without rest"), "{alone}");
+    let taken = refusal(&with("rest = \"127.0.0.1:7201\""));
+    assert!(taken.contains("is also"), "{taken}");
+}

@@ -54,10 +54,13 @@ pub struct Node {
     pub client: Spanned<String>,
     /// `host:port` of health and metrics.
     pub http: Spanned<String>,
+    /// `host:port` of the REST API (port 9443 is MQ's). Default: it is not served.
+    pub rest: Option<Spanned<String>>,
     /// Where to listen, if it is not the address the others use (for example `0.0.0.0:7101`).
     pub peer_listen: Option<Spanned<String>>,
     pub client_listen: Option<Spanned<String>>,
     pub http_listen: Option<Spanned<String>>,
+    pub rest_listen: Option<Spanned<String>>,
     /// `host:port` where the channels of a queue manager are listened for (port 1414 is MQ's), by the queue manager's name.
     /// None that is not here is listened for.
     #[serde(default)]

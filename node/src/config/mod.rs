@@ -72,10 +72,18 @@ pub struct NodeConfig {
     pub peer_listen: String,
     pub client_listen: String,
     pub http_listen: String,
+    /// Where its REST API is reached, and where it listens for that; None where it has none.
+    pub rest: Option<Rest>,
     /// Where the channels of a queue manager are listened for.
     pub mq_listen: BTreeMap<String, String>,
     /// Has no part in the first membership.
     pub joins: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    pub address: String,
+    pub listen: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +127,15 @@ pub struct LogOptions {
 #[error("{text}")]
 pub struct ConfigError {
     pub text: String,
+}
+
+impl NodeConfig {
+    /// Its listeners but those of channels, by the keys that name them.
+    fn listens(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let always =
+            [("peer", &self.peer_listen), ("client", &self.client_listen), ("http", &self.http_listen)];
+        always.into_iter().chain(self.rest.as_ref().map(|rest| ("rest", &rest.listen)))
+    }
 }
 
 impl Config {
@@ -247,9 +264,8 @@ impl Config {
 
     /// This node's listeners that are reachable from other machines, as "client 0.0.0.0:7201".
     fn open_listeners(&self) -> Vec<String> {
-        let this = self.this();
-        [("peer", &this.peer_listen), ("client", &this.client_listen), ("http", &this.http_listen)]
-            .into_iter()
+        self.this()
+            .listens()
             .filter(|(_, address)| !is_loopback(address))
             .map(|(what, address)| format!("{what} {address}"))
             .collect()

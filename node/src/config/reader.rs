@@ -12,7 +12,7 @@ use super::addresses;
 use super::network::is_loopback;
 use super::options::{self, expand};
 use super::problems::Problems;
-use super::{Config, ConfigError, NodeConfig, file};
+use super::{Config, ConfigError, NodeConfig, Rest, file};
 use crate::types::{NodeId, NodeInfo, ObjectName, QueueManagerId};
 
 /// Turns the written into the meant. `text` is what lines are counted in.
@@ -78,7 +78,9 @@ fn nodes(
         if names.insert(node.name.get_ref().clone(), id).is_some() {
             problems.add(node.name.span(), format!("two nodes are named {:?}", node.name.get_ref()));
         }
-        for (what, address) in [("peer", &node.peer), ("client", &node.client), ("http", &node.http)] {
+        let always = [("peer", &node.peer), ("client", &node.client), ("http", &node.http)];
+        let named = always.into_iter().chain(node.rest.as_ref().map(|rest| ("rest", rest)));
+        for (what, address) in named {
             problems.check_address(what, address);
             // Nobody is told where health and metrics are.
             if what != "http" {
@@ -96,11 +98,16 @@ fn nodes(
             ("peer_listen", &node.peer_listen),
             ("client_listen", &node.client_listen),
             ("http_listen", &node.http_listen),
+            ("rest_listen", &node.rest_listen),
         ];
         for (what, address) in listens {
             if let Some(address) = address {
                 problems.check_address(what, address);
             }
+        }
+        if let (None, Some(listens)) = (&node.rest, &node.rest_listen) {
+            let text = "rest_listen without rest: name the address where clients reach it, too";
+            problems.add(listens.span(), text);
         }
         let listen = |listen: &Option<Spanned<String>>, address: &Spanned<String>| {
             listen.as_ref().unwrap_or(address).get_ref().clone()
@@ -115,6 +122,10 @@ fn nodes(
             peer_listen: listen(&node.peer_listen, &node.peer),
             client_listen: listen(&node.client_listen, &node.client),
             http_listen: listen(&node.http_listen, &node.http),
+            rest: node.rest.as_ref().map(|rest| Rest {
+                address: rest.get_ref().clone(),
+                listen: listen(&node.rest_listen, rest),
+            }),
             mq_listen: mq_listen(file, &node.mq, &mut addresses, problems),
             joins: node.joins,
         };

@@ -1,8 +1,8 @@
 //! Bytes to calls and back (L4): one folder a protocol, and the hall that they share. No queue knowledge, no storage,
 //! no role of its own: calls go to the replica's inbox, and a client is told what the replica says.
 //!
-//! `grpc` is the client API and administration, `http` is for machines that watch machines (health, metrics), `commands` is for those
-//! whose line is a queue: PCF.
+//! `grpc` is the client API and administration, `mq` the channels of IBM MQ's clients, `rest` its REST API, `http` is for machines that watch
+//! machines (health, metrics), `commands` is for those whose line is a queue: PCF.
 //! `runtime::run` makes one [`Listener`] per node and gives each protocol its sockets.
 //!
 //! A protocol needs this much of the hall, and nothing in it knows a protocol's types:
@@ -47,6 +47,7 @@ pub mod grpc;
 pub mod http;
 pub mod mq;
 pub mod ports;
+pub mod rest;
 pub mod waits;
 
 pub use accepted::Accepted;

@@ -134,6 +134,8 @@ struct Sockets {
     peer: StdListener,
     client: StdListener,
     http: StdListener,
+    /// Of the REST API, where the node has one.
+    rest: Option<StdListener>,
     /// For the channels of these queue managers.
     mq: Vec<(ObjectName, StdListener)>,
 }
@@ -167,6 +169,7 @@ impl Sockets {
             peer: bind("peers", &this.peer_listen)?,
             client: bind("clients", &this.client_listen)?,
             http: bind("monitors", &this.http_listen)?,
+            rest: this.rest.as_ref().map(|rest| bind("REST", &rest.listen)).transpose()?,
         })
     }
 }
@@ -350,6 +353,7 @@ impl Node {
             peers = this.peer_listen,
             clients = this.client_listen,
             http = this.http_listen,
+            rest = this.rest.as_ref().map(|rest| rest.listen.as_str()),
             tls = self.tls.is_some(),
             "ready"
         );
@@ -490,17 +494,7 @@ fn start_listeners(
     let client_limits = AcceptLimits::connections(config.limits.connections);
     let incoming =
         security::incoming(socket(sockets.client)?, tls.clone(), Audience::Clients, client_limits.clone());
-    let incoming = incoming.map(|accepted| {
-        accepted.map(|connection| {
-            let info = connection.info();
-            let client = match info.identity() {
-                Ok(identity) => Client::new(info.remote, identity),
-                Err(sentence) => Client::refused(info.remote, sentence),
-            };
-            let local = info.local;
-            Accepted::new(connection, client).at(local)
-        })
-    });
+    let incoming = incoming.map(|accepted| accepted.map(user));
     let clients = listener::grpc::serve(listener.clone(), incoming, closed(closing.clone()));
     let clients = tokio::spawn(async move {
         if let Err(error) = clients.await {
@@ -509,6 +503,13 @@ fn start_listeners(
     });
 
     let mut drained = vec![clients];
+    if let Some(rest) = sockets.rest {
+        let incoming = security::incoming(socket(rest)?, tls.clone(), Audience::Rest, client_limits.clone());
+        let incoming = incoming.map(|accepted| accepted.map(user));
+        let serving =
+            listener::rest::serve(listener.clone(), places(config), incoming, closed(closing.clone()));
+        drained.push(tokio::spawn(serving));
+    }
     let channels = Channels {
         listener: listener.clone(),
         tls: tls.clone(),
@@ -566,6 +567,26 @@ fn start_listeners(
     let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(closing.clone())));
     drained.push(http);
     Ok(Listeners { drained, peers: peer_service, connected })
+}
+
+/// A connection of who shows a certificate, or need not.
+fn user(connection: security::Connection) -> Accepted<security::Connection> {
+    let info = connection.info();
+    let client = match info.identity() {
+        Ok(identity) => Client::new(info.remote, identity),
+        Err(sentence) => Client::refused(info.remote, sentence),
+    };
+    let local = info.local;
+    Accepted::new(connection, client).at(local)
+}
+
+/// Where the REST API of each node is.
+fn places(config: &Config) -> listener::rest::Places {
+    let named = config.nodes.values().filter_map(|node| {
+        let rest = node.rest.as_ref()?;
+        Some((node.info.name.clone(), rest.address.clone()))
+    });
+    listener::rest::Places { addresses: named.collect(), secure: config.tls.is_some() }
 }
 
 async fn closed(mut closing: watch::Receiver<bool>) {

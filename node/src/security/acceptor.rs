@@ -34,6 +34,8 @@ const CLIENT_ASKED: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     Clients,
+    /// The same, of the REST API: they speak HTTP/1.1.
+    Rest,
     /// Clients of MQ channels, whose first byte says whether they speak TLS. What they have to speak, and whether they need a
     /// certificate, is said by their channel, which they name afterwards.
     Channels,
@@ -143,7 +145,7 @@ async fn accept(
             {
                 Ok(Ok(connection)) => {
                     // The listener says it to whatever the connection asks for.
-                    if audience == Audience::Clients
+                    if matches!(audience, Audience::Clients | Audience::Rest)
                         && let Err(sentence) = connection.info.identity()
                     {
                         refusals.note(remote, &sentence);
@@ -235,6 +237,7 @@ async fn known(
     };
     let config = match audience {
         Audience::Clients => tls.server_for_clients(),
+        Audience::Rest => tls.server_for_rest(),
         Audience::Channels => tls.server_for_channels(),
         Audience::Monitors => tls.server_for_monitors(),
         Audience::Peers => tls.server_for_peers(),

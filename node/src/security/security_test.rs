@@ -233,7 +233,9 @@ async fn a_monitor_that_offers_http_2_as_well_is_told_what_the_pages_speak() {
     let authority = Authority::new();
     let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
     authority.issue(directory.path(), "ann", "trimaran://demo/user/ann");
-    for (audience, spoken) in [(Audience::Monitors, "http/1.1"), (Audience::Clients, "h2")] {
+    for (audience, spoken) in
+        [(Audience::Monitors, "http/1.1"), (Audience::Rest, "http/1.1"), (Audience::Clients, "h2")]
+    {
         let address = serve(Tls::load(a.clone()).unwrap(), audience).await;
         let mut client = (*nameless(&client_with(directory.path(), "ann"))).clone();
         client.alpn_protocols = ["h2", "http/1.1"].map(|name| name.as_bytes().to_vec()).into();

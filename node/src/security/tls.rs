@@ -95,6 +95,7 @@ pub struct Tls {
 #[derive(Debug)]
 struct Loaded {
     for_clients: Arc<ServerConfig>,
+    for_rest: Arc<ServerConfig>,
     for_channels: Arc<ServerConfig>,
     for_peers: Arc<ServerConfig>,
     for_monitors: Arc<ServerConfig>,
@@ -143,6 +144,11 @@ impl Tls {
     /// For listeners of clients: a certificate is optional or required, as configured.
     pub fn server_for_clients(&self) -> Arc<ServerConfig> {
         self.loaded.load().for_clients.clone()
+    }
+
+    /// For the REST API: as for clients.
+    pub fn server_for_rest(&self) -> Arc<ServerConfig> {
+        self.loaded.load().for_rest.clone()
     }
 
     /// For channels: a certificate is asked for, and each channel says whether there has to be one. They have no ALPN.
@@ -261,6 +267,7 @@ impl Loaded {
         const PAGES: &[&str] = &["http/1.1"];
         Ok(Loaded {
             for_clients: server(options.clients_required, rustls::DEFAULT_VERSIONS, HTTP)?,
+            for_rest: server(options.clients_required, rustls::DEFAULT_VERSIONS, PAGES)?,
             for_channels: server(false, rustls::DEFAULT_VERSIONS, &[])?,
             for_peers: server(true, &[&rustls::version::TLS13], HTTP)?,
             for_monitors: server(false, rustls::DEFAULT_VERSIONS, PAGES)?,

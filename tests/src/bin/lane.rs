@@ -156,6 +156,11 @@ fn merge() -> Vec<Step> {
         "test --workspace --test tools -- --test-threads=1",
     ));
     steps.push(cargo(
+        "rest",
+        "the REST API, with a client of HTTP and with Schemathesis",
+        "test --workspace --test rest -- --test-threads=1",
+    ));
+    steps.push(cargo(
         "channels",
         "port 1414, with our own samples and IBM's client libraries",
         "test --workspace --test amqs --test channels --test pcf -- --test-threads=1",

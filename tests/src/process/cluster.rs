@@ -49,6 +49,8 @@ pub struct Plan {
     pub floats: bool,
     /// The newest version that every node speaks at first; None: what this release speaks.
     pub speaks: Option<u32>,
+    /// Every node has the REST API.
+    pub rest: bool,
     /// So many files, and no more, may each node have open.
     pub open_files: Option<u64>,
 }
@@ -67,6 +69,8 @@ pub struct Node {
     pub peer: String,
     pub client: String,
     pub http: String,
+    /// Of the REST API, where the plan has it.
+    pub rest: String,
     /// Where it listens for the channels of [`QUEUE_MANAGER`].
     pub mq: String,
     process: Option<Child>,
@@ -158,7 +162,7 @@ impl Cluster {
             tempfile::Builder::new().prefix("trimaran-process-").tempdir().expect("a directory in /tmp");
         let path = directory.path().to_path_buf();
         let count = plan.nodes + plan.joining;
-        let mut ports = free_ports(count * 4).into_iter();
+        let mut ports = free_ports(count * 5).into_iter();
         let floats = plan.floats;
         let mut address = |node: usize| {
             let host = if floats { network::address_of(node) } else { "127.0.0.1".to_owned() };
@@ -175,6 +179,7 @@ impl Cluster {
                     address(number)
                 },
                 http: address(number),
+                rest: address(number),
                 mq: if floats { format!("{}:{CHANNELS}", network::FLOATING) } else { address(number) },
                 process: None,
                 speaks: plan.speaks,
@@ -200,7 +205,10 @@ impl Cluster {
             if self.plan.floats {
                 let _ = writeln!(joins, "client_listen = \"[::]:{CLIENTS}\"");
             }
-            let Node { name, id, peer, client, http, mq, .. } = node;
+            let Node { name, id, peer, client, http, rest, mq, .. } = node;
+            if self.plan.rest {
+                let _ = writeln!(joins, "rest = \"{rest}\"");
+            }
             let _ = writeln!(
                 text,
                 "[[nodes]]\nname = \"{name}\"\nid = {id}\npeer = \"{peer}\"\nclient = \"{client}\"\nhttp = \

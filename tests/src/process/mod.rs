@@ -4,8 +4,8 @@
 //! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`waiting`] (crowds of clients that do
 //! nothing), [`rounds`] (of faults, and what a client waited for), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
-//! [`java`] (clients of strangers), [`dissector`] (who reads along), [`samples`] (ours in other languages), [`debian`] (where the package is installed), [`typed`] (MQ's commands by their own names), over [`tools`].
-//! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`.
+//! [`java`] (clients of strangers), [`dissector`] (who reads along), [`samples`] (ours in other languages), [`rest`] (programs that speak HTTP, and one that reads what is said of the API), [`debian`] (where the package is installed), [`typed`] (MQ's commands by their own names), over [`tools`].
+//! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`, `rest.rs`.
 
 pub mod cluster;
 pub mod damage;
@@ -17,6 +17,7 @@ pub mod network;
 pub mod java;
 pub mod namespace;
 pub mod python;
+pub mod rest;
 pub mod rounds;
 pub mod samples;
 pub mod small_disk;

@@ -39,24 +39,32 @@ impl Python {
             .ok()
             .and_then(|test| Some(test.ancestors().nth(3)?.join("process-python")))
             .ok_or("there is no target directory to keep Python's packages in")?;
+        Python::environment_in(
+            &directory,
+            &PACKAGES,
+            "grpc, grpc_tools, grpc_health.v1, grpc_reflection.v1alpha",
+        )
+    }
+
+    /// An environment in this directory with these packages, from which these modules can be imported.
+    pub fn environment_in(directory: &Path, packages: &[&str], modules: &str) -> Result<Python, String> {
         let interpreter = directory.join("bin/python");
-        let imports = "import grpc, grpc_tools, grpc_health.v1, grpc_reflection.v1alpha";
-        let is_ready =
-            || Command::new(&interpreter).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
-        if !is_ready() {
-            let make = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory).output();
+        let import = format!("import {modules}");
+        let is_ready = Command::new(&interpreter).args(["-c", &import]).output();
+        if !is_ready.is_ok_and(|output| output.status.success()) {
+            let make = Command::new("python3").args(["-m", "venv", "--clear"]).arg(directory).output();
             let make = make.map_err(|error| {
                 format!("python3: {error}; install it (Debian: apt install python3 python3-venv)")
             })?;
             check(&make, "python3 -m venv fails; install it (Debian: apt install python3-venv)")?;
             let install = Command::new(&interpreter)
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-                .args(PACKAGES)
+                .args(packages)
                 .output()
                 .map_err(|error| format!("{}: {error}", interpreter.display()))?;
             let text = format!(
                 "pip cannot install {}; it needs a way to a package index (see PIP_INDEX_URL, HTTPS_PROXY)",
-                PACKAGES.join(", ")
+                packages.join(", ")
             );
             check(&install, &text)?;
         }

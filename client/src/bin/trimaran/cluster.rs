@@ -168,8 +168,9 @@ cluster = {1}
         "\
 # The nodes that the cluster begins with: 1, 3, 5 or 7. An id is never given to another node later. Each node listens on
 # three addresses: for the other nodes, for clients, and for health and metrics. Where a node must listen on something
-# else than the address the others use, say so with peer_listen, client_listen, http_listen. A node that comes later gets
-# `joins = true` and then `trimaran node add`."
+# else than the address the others use, say so with peer_listen, client_listen, http_listen. With rest = \"HOST:9443\" a node
+# has the REST API as well (rest_listen, as for the others). A node that comes later gets `joins = true` and then
+# `trimaran node add`."
     ));
     for (index, node) in plan.nodes.iter().enumerate() {
         add(format_args!(

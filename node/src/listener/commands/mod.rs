@@ -10,7 +10,7 @@
 //! be there already (4001) or not (2085), which the program has to expect. An inquiry with very many replies has them told
 //! outside of the unit, as a unit of work has a limit, so one that is repeated is told again from the start.
 
-mod asking;
+pub(in crate::listener) mod asking;
 mod reply;
 mod session;
 mod desk;
