@@ -101,10 +101,11 @@ pub enum Planted {
     CanaryAlone,
     TrustAgent,
     ChannelSyncpoint,
+    CutWaitsOff,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 26] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 27] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -158,6 +159,11 @@ impl Planted {
             Planted::ChannelSyncpoint,
             "channel-syncpoint",
             "a put over a channel is there at once, whatever it says of syncpoint",
+        ),
+        (
+            Planted::CutWaitsOff,
+            "cut-waits-off",
+            "in a planned move the address goes while gets wait that came by it",
         ),
     ];
 
@@ -480,6 +486,7 @@ fn plant(planted: Option<Planted>) {
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
+        Planted::CutWaitsOff => Some(Bug::CutWaitsOff),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
