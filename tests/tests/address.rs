@@ -1003,6 +1003,43 @@ fn a_move_that_is_asked_for_through_the_address_is_answered() {
     });
 }
 
+/// The connection goes with the address; nobody could say afterwards whether a wait that was cut off with it got a message.
+#[test]
+fn a_wait_through_the_address_goes_on_at_a_planned_move() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let mut serving = cluster.wait_serving(Duration::from_secs(10));
+        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
+        let admin = through_address(&cluster).await.admin();
+        admin.create_queue(QUEUE, Attributes::new()).await.expect("created");
+        let waiting = through_address(&cluster).await;
+        let (mut got, puts) = (Vec::new(), through_address(&cluster).await);
+        for number in 0..6_u64 {
+            let queue = waiting.queue(QUEUE);
+            let waits = tokio::spawn(async move { queue.get(Duration::from_secs(600)).await });
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let to = (serving + 1) % 3;
+            let moved = Instant::now();
+            // A stop is a planned move, too.
+            match number % 2 {
+                0 => admin.move_to(&cluster.nodes[to].name).await.expect("it takes over"),
+                _ => drop(cluster.stop(serving)),
+            }
+            puts.queue(QUEUE).put(Message::new(body_of(0, number, 20))).await.expect("somebody serves");
+            println!("put {:?} after the move began", moved.elapsed());
+            let message = waits.await.expect("a wait does not panic").expect("a wait goes on elsewhere");
+            got.push(read_body(&message.expect("it was put").body).expect("as it was put").1);
+            if number % 2 == 1 {
+                cluster.start_node(serving);
+            }
+            serving = cluster.wait_serving(Duration::from_secs(10));
+            cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        }
+        assert_eq!(got, (0..6).collect::<Vec<u64>>());
+    });
+}
+
 #[test]
 fn canaries_see_that_clients_are_cut_off_from_a_queue_manager_that_is_served() {
     in_own_network(async {

@@ -19,7 +19,7 @@ pub use check::{check_body, queue_named};
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
 pub use groups::{GroupCall, Groups, PutPlace, Which};
-pub use refusal::{Refusal, ended};
+pub use refusal::{Refusal, ended, moves};
 pub use secured::Secured;
 
 pub use crate::types::{Selection, UnitState};

@@ -94,6 +94,11 @@ pub fn ended() -> Refusal {
     Refusal::because(Reason::QMgrNotAvailable, "It was ended (endmqm); strmqm starts it again.")
 }
 
+/// 2059: this node hands over.
+pub fn moves() -> Refusal {
+    Refusal::because(Reason::QMgrNotAvailable, "It moves to another node just now: connect again.")
+}
+
 /// 2543 when another node serves, 2059 when nobody does.
 fn not_serving(leader: Option<NodeId>) -> Refusal {
     match leader {

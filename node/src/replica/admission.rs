@@ -4,7 +4,7 @@ use trimaran_proto::admin::v1::moment::Step;
 
 use super::sessions::Session;
 use super::{Action, Replica};
-use crate::mqi::{Admin, Connect, Context, Identity, OpenOptions, Operate, Purpose, Refusal, Terms};
+use crate::mqi::{self, Admin, Connect, Context, Identity, OpenOptions, Operate, Purpose, Refusal, Terms};
 use crate::qmgr::{Access, Object, Who};
 use crate::types::definition::ObjectRef;
 use crate::types::{HandleId, ObjectName, Reason, SessionId};
@@ -56,6 +56,9 @@ impl Replica {
         connect.check()?;
         if connect.purpose != Purpose::Errand {
             self.check_lets_in()?;
+            if self.has_said_farewell() {
+                return Err(mqi::moves());
+            }
         }
         let who = who(&connect.identity, &connect.application);
         self.state.may(&who, Object::QueueManager, Access::Connect)?;

@@ -35,6 +35,10 @@ struct Member {
     role: RoleView,
     removed: u32,
     answers: Vec<Completion>,
+    /// Sessions that it ended, and whether all that it has not answered did not happen.
+    closed: Vec<(SessionId, bool)>,
+    /// Who was not let in.
+    refused: Vec<Reason>,
     /// The log was cut up to here.
     cut: Index,
     /// Snapshots it was asked to send; none arrives by itself.
@@ -103,7 +107,7 @@ fn member_remembering(id: u64, voters: &[u64], index: u64, terms: &[(u64, u64)])
 
 fn of_replica(replica: Replica, recovering: bool) -> Member {
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
-    let (events, answers) = (Vec::new(), Vec::new());
+    let (events, answers, closed, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (reports, told_again, stuck, parted) = (Vec::new(), false, None, None);
     let cut = Index(0);
     Member {
@@ -112,6 +116,8 @@ fn of_replica(replica: Replica, recovering: bool) -> Member {
         role,
         removed: 0,
         answers,
+        closed,
+        refused,
         cut,
         snapshots: 0,
         reports,
@@ -276,6 +282,10 @@ impl Group {
                         Action::TruncateLog { upto } => member.cut = upto,
                         Action::SendSnapshot { .. } => member.snapshots += 1,
                         Action::Complete { completion, .. } => member.answers.push(completion),
+                        Action::CloseSession { session, all_answered, .. } => {
+                            member.closed.push((session, all_answered));
+                        }
+                        Action::Admit { admitted: Err(refusal), .. } => member.refused.push(refusal.reason),
                         Action::Report { sentence } => member.reports.push(sentence),
                         Action::GetStateAgain { .. } => member.told_again = true,
                         Action::Stuck { sentence } => member.stuck = Some(sentence),

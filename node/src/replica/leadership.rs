@@ -10,10 +10,11 @@ use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
 use super::maintenance::majority_of;
 use super::proposals::{Item, Waiting};
+use super::sessions::Session;
 use super::turn::LEAVE;
 use super::waiters::Waiter;
 use super::{Action, Replica};
-use crate::mqi::{Call, Completion, Data, Wait};
+use crate::mqi::{Call, Completion, Data, Purpose, Wait};
 use crate::qmgr::Command;
 use crate::types::definition::By;
 use crate::types::planted::{self, Bug};
@@ -23,6 +24,8 @@ use crate::types::{
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
+/// What programs are told before a floating address goes has so long to leave by it.
+const FAREWELL: Duration = Duration::from_millis(20);
 
 impl Replica {
     pub(super) fn is_serving(&self) -> bool {
@@ -201,7 +204,8 @@ impl Replica {
         if let Some(leading) = self.standing.serving_mut() {
             debug_assert!(leading.handover.is_none(), "one move is done before the next begins");
             let (units_until, until) = (Some(units_until), units_until + HANDOVER_MAX);
-            leading.handover = Some(Handover { to, answer, units_until, until, parting: false });
+            leading.handover =
+                Some(Handover { to, answer, units_until, until, told_until: None, parting: false });
             let by = answer.map(|(session, _)| self.by(session)).unwrap_or_default();
             self.announce_handover(why, to, by);
         }
@@ -243,7 +247,10 @@ impl Replica {
         }
         handover.units_until = None;
         handover.until = self.now.instant + HANDOVER_MAX;
-        debug_assert!(!handover.parting, "the address stays for as long as units may go on");
+        debug_assert!(
+            !handover.parting && handover.told_until.is_none(),
+            "the address stays for as long as units may go on"
+        );
         true
     }
 
@@ -286,7 +293,7 @@ impl Replica {
             self.consensus.resign();
             return self.follow_leadership();
         }
-        if !is_idle || !self.address_is_gone() {
+        if peers.is_empty() || !is_idle || !self.is_farewell_over() || !self.address_is_gone() {
             return;
         }
         let wins = |node| !self.draining || self.serves_without_us(node);
@@ -318,6 +325,61 @@ impl Replica {
                 || (self.peers.stays(**voter) && reached.is_some_and(|reached| reached.contains(voter)))
         };
         self.peers.may_lead(node) && voters.iter().filter(has_vote).count() >= majority_of(voters.len())
+    }
+
+    /// With the floating address go the connections that use it, and whoever is not answered by then can say of a get outside of a unit
+    /// only that it may have got a message. So every program is told while the address is here, and that has time to leave. Nothing
+    /// of theirs is under way any more: what is not answered did not happen.
+    fn is_farewell_over(&mut self) -> bool {
+        if self.options.address_tail.is_none() {
+            return true;
+        }
+        if !self.send_programs_away() {
+            self.is_not_done = true;
+            return false;
+        }
+        let now = self.now.instant;
+        let Some(handover) = self.standing.own_mut().handover.as_mut() else { return false };
+        debug_assert!(handover.units_until.is_none(), "programs stay for as long as units may go on");
+        now >= *handover.told_until.get_or_insert(now + FAREWELL)
+    }
+
+    /// Whether none is left, or the turn is over before. Whoever changes something that goes on in steps is told what becomes of it.
+    fn send_programs_away(&mut self) -> bool {
+        if planted::is(Bug::CutWaitsOff) {
+            return true;
+        }
+        let leading = self.standing.own();
+        let moves = leading.handover.and_then(|handover| handover.answer).map(|(session, _)| session);
+        let changes = leading.membership_change.as_ref().map(|operation| operation.caller().0);
+        let raises = leading.raising.as_ref().map(|raising| raising.caller().0);
+        let stays = |id: &SessionId| [moves, changes, raises].contains(&Some(*id));
+        // An errand is one call.
+        let is_to_go = |session: &Session| session.purpose != Purpose::Errand || !session.parked.is_empty();
+        let all = self.sessions.by_id.iter().filter(|(id, session)| !stays(id) && is_to_go(session));
+        let all: Vec<SessionId> = all.map(|(id, _)| *id).collect();
+        self.turn.next_phase();
+        for session in all {
+            if self.turn.is_over() {
+                return false;
+            }
+            let reason = Reason::ConnectionBroken;
+            self.out.push(Action::CloseSession { session, reason, all_answered: true });
+            self.on_session_closed(session);
+        }
+        true
+    }
+
+    /// When the floating address may go.
+    pub(super) fn farewell_deadline(&self) -> Option<Instant> {
+        let handover = self.standing.leading().and_then(|leading| leading.handover);
+        handover.and_then(|handover| handover.told_until).filter(|until| *until > self.now.instant)
+    }
+
+    /// Whether programs were sent away, and none is let in until this node has handed over or gives that up.
+    pub(super) fn has_said_farewell(&self) -> bool {
+        let handover = self.standing.leading().and_then(|leading| leading.handover);
+        handover.is_some_and(|handover| handover.told_until.is_some())
     }
 
     /// Handing over is the one election that breaks the lease. So the floating address goes before, or its time is over.

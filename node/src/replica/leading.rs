@@ -108,6 +108,8 @@ pub(super) struct Handover {
     pub units_until: Option<Instant>,
     /// Given up then, and serving goes on.
     pub until: Instant,
+    /// Programs were told, by the floating address, which stays until then for that.
+    pub told_until: Option<Instant>,
     /// Nothing is left to finish: the floating address may go.
     pub parting: bool,
 }
@@ -266,6 +268,10 @@ impl Leading {
             debug_assert!(
                 !handover.parting || handover.units_until.is_none(),
                 "the address stays for as long as units may go on"
+            );
+            debug_assert!(
+                !handover.parting || handover.told_until.is_some_and(|until| until <= now),
+                "the address goes when programs were told"
             );
         }
         debug_assert!(

@@ -508,6 +508,7 @@ impl Replica {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
         let now = self.is_not_done.then_some(self.now.instant);
         let own = [now, waits, self.members_deadline(), self.raising_deadline(), self.expiry_deadline()];
+        let own = own.into_iter().chain([self.farewell_deadline()]);
         own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
     }
 

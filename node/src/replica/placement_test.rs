@@ -3,7 +3,7 @@
 use super::*;
 use crate::mqi::{Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait};
 use crate::replica::{FailBack, Placement};
-use crate::types::{Descriptor, HandleId, Message, Persistence};
+use crate::types::{Descriptor, HandleId, Message, Persistence, WhyNotServing};
 
 pub(super) const APP: SessionId = SessionId(7);
 pub(super) const OTHER: SessionId = SessionId(8);
@@ -211,6 +211,77 @@ fn a_stop_gives_open_units_their_time_once() {
     assert_eq!(group.leader(), Some(leader));
     group.pass(millis(400));
     assert!(group.leader().is_some_and(|next| next != leader));
+}
+
+/// As with a floating address that is on the node that serves.
+fn with_address(group: &mut Group) {
+    group.members.values_mut().for_each(|member| member.replica.options.address_tail = Some(Duration::ZERO));
+    group.pass(millis(100));
+}
+
+fn wait_for_ever() -> Call {
+    let Call::Get(get) = get(false) else { panic!("a get") };
+    Call::Get(Get { wait: Wait::Forever, ..get })
+}
+
+#[test]
+fn programs_are_told_of_a_move_while_the_floating_address_is_there() {
+    let mut group = placed_group();
+    with_address(&mut group);
+    let leader = group.leader().unwrap();
+    let next = group.others(leader)[0];
+    [APP, OTHER].into_iter().for_each(|session| begin_session(&mut group, leader, session));
+    call(&mut group, leader, APP, wait_for_ever());
+    group.answers(leader);
+    group.ask_node(leader, move_to(next));
+    group.pass(millis(10));
+    let member = &group.members[&leader];
+    assert_eq!(member.closed, [(APP, true), (OTHER, true)], "the wait gave nothing, and is told so");
+    assert!(member.role.is_serving(), "the address stays for what they are told");
+
+    call(&mut group, leader, APP, wait_for_ever());
+    group.tell(leader, Event::Connect { session: APP, connect: Connect::new(Identity::of("joe"), "app") });
+    group.pass(millis(0));
+    group.turn();
+    let member = &group.members[&leader];
+    assert_eq!(member.refused, [Reason::QMgrNotAvailable], "nobody is let in to be sent away");
+    assert!(member.role.is_serving(), "20 ms are not over");
+    group.pass(millis(20));
+    let why = WhyNotServing::HandingOver;
+    assert!(
+        matches!(group.members[&leader].role, RoleView::Elected { why: said, .. } if said == why),
+        "{:?}",
+        group.members[&leader].role
+    );
+    assert_eq!(group.leader(), None, "nobody is asked before the address is gone");
+    let deadline = group.members[&leader].replica.address_until;
+    group.tell(leader, Event::AddressGone { deadline });
+    group.pass(millis(100));
+    assert_eq!(group.leader(), Some(next));
+    assert_eq!(reasons(&mut group, leader), [Reason::None], "whoever asked for the move");
+}
+
+#[test]
+fn a_move_that_came_to_nothing_lets_programs_in_again() {
+    let mut group = placed_group();
+    with_address(&mut group);
+    let leader = group.leader().unwrap();
+    let next = group.others(leader)[0];
+    begin_session(&mut group, leader, APP);
+    group.answers(leader);
+    group.ask_node(leader, move_to(next));
+    group.pass(millis(10));
+    kill(&mut group, next);
+    for _ in 0..400 {
+        let deadline = group.members[&leader].replica.address_until;
+        group.tell(leader, Event::AddressGone { deadline });
+        group.pass(millis(10));
+    }
+    assert_eq!(group.leader(), Some(leader), "the other one was not there any more");
+    assert_eq!(reasons(&mut group, leader), [Reason::HostNotAvailable]);
+    begin_session(&mut group, leader, APP);
+    call(&mut group, leader, APP, put(false));
+    assert_eq!(reasons(&mut group, leader), [Reason::None, Reason::None]);
 }
 
 // ---- where to ----

@@ -49,6 +49,8 @@ pub enum Bug {
     FailBackAtOnce,
     /// An outage is what one canary missed, whatever the others saw.
     CanaryAlone,
+    /// In a planned move the floating address goes while gets wait that came by it.
+    CutWaitsOff,
     /// A put over a channel is there at once, whatever it says of syncpoint.
     ChannelSyncpoint,
 }

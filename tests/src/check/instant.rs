@@ -120,6 +120,10 @@ impl InstantChecks {
         if let Some(sentence) = one_server::on_role(queue_manager, now, nodes) {
             return Some(("one node serves", sentence));
         }
+        let mind = nodes.get(&node).and_then(|node| node.process.as_ref()?.minds.get(queue_manager));
+        if let Some(sentence) = mind.and_then(|mind| waits::on_role(node, role, &mind.replica)) {
+            return Some((waits::NAME, sentence));
+        }
         self.placements.on_role(node, queue_manager, role, now);
         self.on_address(now, nodes)
     }

@@ -1,11 +1,12 @@
-//! No get waits for longer than a tick beside a free message that it could have, or at a queue that is not open for gets.
+//! No get waits for longer than a tick beside a free message that it could have, or at a queue that is not open for gets; and none does where
+//! the address goes in a planned move.
 
 use std::collections::BTreeMap;
 
 use trimaran_node::mqi::GetMode;
 use trimaran_node::qmgr::{Queue, Slot};
 use trimaran_node::replica::{Replica, WaitView};
-use trimaran_node::types::Position;
+use trimaran_node::types::{Position, RoleView, WhyNotServing};
 
 use super::turns;
 use crate::sim::clock::TICK_US;
@@ -50,6 +51,16 @@ impl Waits {
         self.beside = beside;
         None
     }
+}
+
+/// In a planned move the connections go with the address, and a program that still waits by one cannot know whether it got a message.
+pub fn on_role(node: u64, role: &RoleView, replica: &Replica) -> Option<String> {
+    let is_planned = matches!(role, RoleView::Elected { why: WhyNotServing::HandingOver, .. });
+    let wait = replica.waits().next().filter(|_| is_planned)?;
+    Some(format!(
+        "get {} of session {} waits on node {node}, which lets the address go in a planned move",
+        wait.token, wait.session
+    ))
 }
 
 /// Why it should not wait.

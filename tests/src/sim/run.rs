@@ -103,6 +103,7 @@ pub enum Planted {
     CanaryAlone,
     TrustAgent,
     ChannelSyncpoint,
+    CutWaitsOff,
 }
 
 impl Planted {
@@ -161,6 +162,11 @@ impl Planted {
             Planted::ChannelSyncpoint,
             "channel-syncpoint",
             "a put over a channel is there at once, whatever it says of syncpoint",
+        ),
+        (
+            Planted::CutWaitsOff,
+            "cut-waits-off",
+            "in a planned move the address goes while gets wait that came by it",
         ),
     ];
 
@@ -484,6 +490,7 @@ fn plant(planted: Option<Planted>) {
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
+        Planted::CutWaitsOff => Some(Bug::CutWaitsOff),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }

@@ -1,7 +1,7 @@
 //! Turns: what waits is handed to a replica, and what it asks for is carried out, as `runtime/driver.rs` does it.
 
 use trimaran_node::replica::{Action, Event};
-use trimaran_node::types::RoleView;
+use trimaran_node::types::{Reason, RoleView, SessionId};
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
 use crate::check::{log_and_store, placement, turns, versions};
@@ -139,31 +139,20 @@ impl World {
                 let step = Step::EntriesRead { node: id, incarnation, mind: number, request, entries };
                 self.schedule(now + delay, step);
             }
-            // Programs send their calls right behind the connect. Nobody is refused in the simulator's worlds.
-            Action::Admit { session, admitted } => {
-                if let Err(refusal) = admitted {
+            // Programs send their calls right behind the connect. Who hands over lets nobody in.
+            Action::Admit { session, admitted } => match admitted {
+                Err(refusal) if refusal.reason == Reason::QMgrNotAvailable => {
+                    self.counters.mark("session refused by a node that hands over");
+                    self.end_session(id, session, Reason::ConnectionBroken, true);
+                }
+                Err(refusal) => {
                     self.fail("admission", format!("session {session} was refused: {refusal:?}"));
                 }
-            }
+                Ok(_) => {}
+            },
             Action::CloseSession { session, reason, all_answered } => {
-                let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
-                if let Some(mut open) = process.sessions.remove(&session.0) {
-                    self.counters.mark("session closed by its node");
-                    if !open.stuck {
-                        let wire = open.wire.as_mut();
-                        let left = wire.map_or(Ok(Vec::new()), |wire| wire.close(reason, all_answered));
-                        let left = left.unwrap_or_else(|sentence| {
-                            self.fail("conversation", format!("session {session}: {sentence}"));
-                            Vec::new()
-                        });
-                        for (token, completion) in left {
-                            self.counters.mark("call left when its session ended");
-                            let input = Input::Answer { token, completion, units_decided: 0 };
-                            self.tell_program(id, open.program, session.0, input);
-                        }
-                        self.tell_program(id, open.program, session.0, Input::Broken { reason });
-                    }
-                }
+                self.counters.mark("session closed by its node");
+                self.end_session(id, session, reason, all_answered);
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
             // There are no ports in this world.
@@ -213,6 +202,22 @@ impl World {
                 self.counters.mark("node learned of its removal");
             }
         }
+    }
+
+    fn end_session(&mut self, id: u64, session: SessionId, reason: Reason, all_answered: bool) {
+        let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
+        let Some(mut open) = process.sessions.remove(&session.0).filter(|open| !open.stuck) else { return };
+        let left = open.wire.as_mut().map_or(Ok(Vec::new()), |wire| wire.close(reason, all_answered));
+        let left = left.unwrap_or_else(|sentence| {
+            self.fail("conversation", format!("session {session}: {sentence}"));
+            Vec::new()
+        });
+        for (token, completion) in left {
+            self.counters.mark("call left when its session ended");
+            let input = Input::Answer { token, completion, units_decided: 0 };
+            self.tell_program(id, open.program, session.0, input);
+        }
+        self.tell_program(id, open.program, session.0, Input::Broken { reason });
     }
 
     pub(super) fn on_role(&mut self, id: u64, number: usize, role: RoleView) {
