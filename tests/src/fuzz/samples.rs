@@ -119,7 +119,7 @@ pub fn everything() -> Vec<Command> {
         Command::Raise { to: Version::TRAIL, leader: (NodeId(2), Term(3)), by: by() },
         Command::HandOver { said: handing_over(Why::Move), by: told(), to: "b".into() },
         Command::Maintain { node: NodeId(2), begins: true, by: told(), name: "b".into() },
-        Command::Clear { object: queue(), by: told() },
+        Command::Alter { object: queue(), changes: Changes::default(), by: told() },
         Command::Delete { object: ObjectRef::new(ObjectKind::AliasQueue, "ALIAS"), purge: false, by: told() },
     ]
 }
