@@ -293,10 +293,8 @@ fn put_together(
         match (keyword(&name), value.as_str().map(str::to_ascii_lowercase).as_deref()) {
             (Some((on, _)), Some("yes")) => line.push_str(on),
             (Some((_, off)), Some("no")) => line.push_str(off),
-            (Some((on, _)), _) => {
-                return Err(no_command(format!("{on} is \"yes\" or \"no\", and not {value}.")));
-            }
-            (None, _) => line.push_str(&format!("{name}({})", said(&name, value)?)),
+            // What a keyword cannot be is said as of any line.
+            _ => line.push_str(&format!("{name}({})", said(&name, value)?)),
         }
     }
     for name in wanted {
