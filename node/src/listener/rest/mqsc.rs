@@ -449,9 +449,9 @@ mod tests {
     fn a_command_that_was_taken_apart_is_a_line_of_mqsc() {
         for (body, expected) in [
             (
-                json!({ "type": "runCommandJSON", "command": "define", "qualifier": "qlocal", "name": "q'1",
+                json!({ "type": "runCommandJSON", "command": "define", "qualifier": "qlocal", "name": "q.1",
                     "parameters": { "replace": "yes", "maxdepth": 7, "get": "disabled", "descr": "don't", "trigger": "no" } }),
-                "DEFINE QLOCAL('q''1') DESCR('don''t') GET('DISABLED') MAXDEPTH('7') REPLACE NOTRIGGER",
+                "DEFINE QLOCAL('q.1') DESCR('don''t') GET('DISABLED') MAXDEPTH('7') REPLACE NOTRIGGER",
             ),
             (
                 json!({ "type": "runCommandJSON", "command": "display", "qualifier": "qmgr", "responseParameters": ["deadq"] }),
