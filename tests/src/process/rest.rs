@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::python::Python;
 use super::tools::cache;
+use crate::sources::root;
 
 /// Pinned: a newer one finds other things to say.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SCHEMATHESIS_DIRECTORY: &str = "samples/schemathesis-4.32.5";
+const HOOKS: &str = "tests/python/rest_hooks.py";
 
 /// Knows some addresses, goes where it is sent, and asks the next one when nothing was done.
 pub struct Client {
@@ -131,7 +133,7 @@ impl Client {
     }
 }
 
-/// Runs Schemathesis with this configuration file; its output is for people.
+/// Runs Schemathesis with this configuration file, which may name `rest_hooks`; its output is for people.
 ///
 /// # Errors
 /// What this machine lacks.
@@ -139,12 +141,15 @@ pub fn schemathesis(config: &Path, arguments: &[&str]) -> Result<Output, String>
     let directory = cache()?.join(SCHEMATHESIS_DIRECTORY);
     let python = Python::environment_in(&directory, &[SCHEMATHESIS], "schemathesis")?;
     let program = python.interpreter().with_file_name("schemathesis");
+    let directory = config.parent().expect("a file is in a directory");
+    std::fs::copy(root().join(HOOKS), directory.join("rest_hooks.py"))
+        .map_err(|error| format!("{HOOKS}: {error}"))?;
     Command::new(&program)
         .arg("--config-file")
         .arg(config)
         .arg("run")
         .args(arguments)
-        .current_dir(config.parent().expect("a file is in a directory"))
+        .current_dir(directory)
         .output()
         .map_err(|error| format!("{}: {error}", program.display()))
 }

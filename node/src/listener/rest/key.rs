@@ -17,13 +17,13 @@ const HASH_BYTES: usize = 24;
 /// The producer and the only sequence of it.
 ///
 /// # Errors
-/// 400 for a key of none or too many characters.
+/// 400 for a key of none, too many or other characters.
 pub fn producer(key: &str, user: &str, queue: &str) -> Result<ProducerSequence, Problem> {
-    if !(1..=KEY_CHARACTERS_MAX).contains(&key.len()) {
-        let detail = format!(
-            "An Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters; this one has {}.",
-            key.len()
-        );
+    let is_key =
+        (1..=KEY_CHARACTERS_MAX).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_key {
+        let detail =
+            format!("An Idempotency-Key is 1 to {KEY_CHARACTERS_MAX} printable characters of ASCII.");
         return Err(Problem::bad(Reason::OptionsError, detail));
     }
     let mut hash = Sha256::new();
@@ -48,6 +48,8 @@ mod tests {
         let others = [of("2", "ann", "Q"), of("1", "bob", "Q"), of("1", "ann", "Q2"), of("Q1", "ann", "")];
         assert!(others.iter().all(|other| *other != of("1", "ann", "Q")));
         assert!(ProducerId::new(of("1", "ann", "Q").producer.0).is_ok());
-        assert!(producer("", "ann", "Q").is_err() && producer(&"k".repeat(256), "ann", "Q").is_err());
+        for key in ["", "a\tb", &"k".repeat(256)] {
+            assert!(producer(key, "ann", "Q").is_err(), "{key:?}");
+        }
     }
 }

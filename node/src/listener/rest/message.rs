@@ -79,11 +79,15 @@ pub fn descriptor(headers: &HeaderMap) -> Result<Descriptor, Problem> {
         said_of.priority = Some(priority_of(text)?);
     }
     if let Some(text) = said(headers, &REPLY_TO)? {
-        let (queue, manager) = text.split_once('@').unwrap_or((text, ""));
-        for name in [queue, manager].into_iter().filter(|name| !name.is_empty()) {
+        let (queue, manager) = match text.split_once('@') {
+            Some((queue, manager)) => (queue, Some(manager)),
+            None => (text, None),
+        };
+        for name in std::iter::once(queue).chain(manager) {
             crate::mqi::object_named(name)?;
         }
-        (said_of.reply_to_queue, said_of.reply_to_queue_manager) = (queue.into(), manager.into());
+        said_of.reply_to_queue = queue.into();
+        said_of.reply_to_queue_manager = manager.unwrap_or_default().into();
     }
     Descriptor::from_wire(said_of).map_err(|reason| Problem::of(reason, None))
 }
@@ -325,6 +329,8 @@ mod tests {
             ("ibm-mq-md-persistence", "Persistent", 400, 2047),
             ("ibm-mq-md-priority", "10", 400, 2050),
             ("ibm-mq-md-replyto", "a b", 400, 2152),
+            ("ibm-mq-md-replyto", "", 400, 2152),
+            ("ibm-mq-md-replyto", "a@", 400, 2152),
             ("ibm-mq-md-report", "1", 400, 2026),
             ("ibm-mq-usr", "color, red", 400, 2026),
         ] {

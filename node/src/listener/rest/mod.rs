@@ -2,7 +2,7 @@
 //!
 //! What a request wants is found without IO: `path` says which resource, `request` reads method, query and headers, `message` knows every
 //! header of a message, `key` makes a producer of an Idempotency-Key, `mqsc` is a command and its answer, `manager` describes a
-//! queue manager, `answer` words what came back, and `problem` every refusal. `intake` takes a body in, `dialogue` is the session of a request, `service`
+//! queue manager, `answer` words what came back, and `problem` every refusal. `intake` takes a body in, `given` gives one out, `dialogue` is the session of a request, `service`
 //! drives one request, `connection` one connection. `openapi.json` describes all of it, and a test holds it against the paths.
 //!
 //! Every request is a session of its own: what it did is done when it is answered. A put with a key is stored once however often it is
@@ -17,6 +17,7 @@ mod request;
 mod mqsc;
 mod manager;
 mod intake;
+mod given;
 mod dialogue;
 mod service;
 mod connection;

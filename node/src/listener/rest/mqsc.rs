@@ -293,10 +293,8 @@ fn put_together(
         match (keyword(&name), value.as_str().map(str::to_ascii_lowercase).as_deref()) {
             (Some((on, _)), Some("yes")) => line.push_str(on),
             (Some((_, off)), Some("no")) => line.push_str(off),
-            (Some((on, _)), _) => {
-                return Err(no_command(format!("{on} is \"yes\" or \"no\", and not {value}.")));
-            }
-            (None, _) => line.push_str(&format!("{name}({})", said(&name, value)?)),
+            // What a keyword cannot be is said as of any line.
+            _ => line.push_str(&format!("{name}({})", said(&name, value)?)),
         }
     }
     for name in wanted {
@@ -451,9 +449,9 @@ mod tests {
     fn a_command_that_was_taken_apart_is_a_line_of_mqsc() {
         for (body, expected) in [
             (
-                json!({ "type": "runCommandJSON", "command": "define", "qualifier": "qlocal", "name": "q'1",
+                json!({ "type": "runCommandJSON", "command": "define", "qualifier": "qlocal", "name": "q.1",
                     "parameters": { "replace": "yes", "maxdepth": 7, "get": "disabled", "descr": "don't", "trigger": "no" } }),
-                "DEFINE QLOCAL('q''1') DESCR('don''t') GET('DISABLED') MAXDEPTH('7') REPLACE NOTRIGGER",
+                "DEFINE QLOCAL('q.1') DESCR('don''t') GET('DISABLED') MAXDEPTH('7') REPLACE NOTRIGGER",
             ),
             (
                 json!({ "type": "runCommandJSON", "command": "display", "qualifier": "qmgr", "responseParameters": ["deadq"] }),

@@ -270,8 +270,8 @@ impl<'a> Query<'a> {
     }
 
     fn list(&mut self, name: &str) -> Vec<String> {
-        let said = self.take(name).unwrap_or_default();
-        said.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+        let said = self.take(name);
+        said.iter().flat_map(|said| said.split(',')).map(|one| one.trim().to_owned()).collect()
     }
 
     fn selection(&mut self) -> Result<Selection, Problem> {

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::Places;
 use super::answer::{self, Answer};
-use super::connection::Given;
 use super::dialogue::{APPLICATION, Dialogue, problem};
+use super::given::Given;
 use super::intake::{Taken, is_long, take_in};
 use super::manager;
 use super::message;
