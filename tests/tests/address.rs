@@ -777,7 +777,9 @@ fn a_node_whose_agent_hangs_ends_and_another_one_has_the_address() {
         let serving = cluster.wait_serving(Duration::from_secs(10));
         let other = (0..3).find(|node| *node != serving).expect("there are three");
         stop(&cluster, other);
-        cluster.wait_exit(other, Duration::from_secs(8)).expect("nor does one that follows go on");
+        let exit = cluster.wait_exit(other, Duration::from_secs(8)).expect("nor does one that follows go on");
+        let said = "the address agent of this node does not answer: it could not take an address over";
+        assert!(exit.log.contains(said), "status says it before: {}", exit.log);
         cluster.start_node(other);
         cluster.wait_all_in_sync(Duration::from_secs(20)).await;
 
@@ -788,6 +790,13 @@ fn a_node_whose_agent_hangs_ends_and_another_one_has_the_address() {
         let serving = cluster.wait_serving(Duration::from_secs(10));
         stop(&cluster, serving);
         cluster.stop(serving);
+        cluster.start_node(serving);
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+
+        // One whose node was killed has nobody who ends it, and the port of the peers: the next start does.
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        stop(&cluster, serving);
+        cluster.kill(serving);
         cluster.start_node(serving);
         cluster.wait_all_in_sync(Duration::from_secs(20)).await;
     });
@@ -1037,6 +1046,42 @@ fn a_wait_through_the_address_goes_on_at_a_planned_move() {
             cluster.wait_all_in_sync(Duration::from_secs(20)).await;
         }
         assert_eq!(got, (0..6).collect::<Vec<u64>>());
+    });
+}
+
+/// Node and agent die together, and the kernel has the address for its last second. Where nodes talk over a network of their own, none
+/// has seen another one where clients are.
+#[test]
+fn a_node_that_died_with_its_agent_is_known_where_nodes_have_a_network_of_their_own() {
+    in_own_network(async {
+        let peer = |node: usize| format!("nodes.{node}.peer={}:7101", network::second_address_of(node));
+        let settings = (0..3).map(peer).collect();
+        let mut cluster = Cluster::prepare(Plan { floats: true, settings, ..Plan::default() });
+        cluster.network().second_line();
+        (0..3).for_each(|node| cluster.start_node(node));
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        for _ in 0..3 {
+            let serving = cluster.wait_serving(Duration::from_secs(10));
+            until(Duration::from_secs(5), "it is there", || cluster.network().has(serving, FLOATING));
+            // Nodes say it once a second.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            let agent = cluster.agent(serving);
+            // SAFETY: the agent is a child of a child that was not waited for.
+            unsafe { libc::kill(agent as libc::pid_t, libc::SIGKILL) };
+            cluster.kill(serving);
+            let died = Instant::now();
+            let others: Vec<usize> = (0..3).filter(|node| *node != serving).collect();
+            until(Duration::from_secs(3), "another node has the address", || {
+                others.iter().any(|node| cluster.network().has(*node, FLOATING))
+            });
+            println!("taken {:?} after node and agent died", died.elapsed());
+            for node in others {
+                let log = cluster.log_since_start(node);
+                assert!(!log.contains("which is no node of this cluster"), "no node is a stranger: {log}");
+            }
+            cluster.start_node(serving);
+            cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        }
     });
 }
 

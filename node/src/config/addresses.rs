@@ -76,9 +76,16 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
                 let text = format!("address = \"{ip}\": no address that could move from machine to machine");
                 problems.push((written.span(), text));
             }
+            if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+                let text = format!(
+                    "address = \"{ip}\" is link-local: who connects to it would have to say by which interface; write one of a network, \
+                     for example \"fd00::50/64\""
+                );
+                problems.push((written.span(), text));
+            }
             if let Some(role) = vip::role_of(ip, prefix) {
-                let text =
-                    format!("address = \"{ip}/{prefix}\" is {role} {ip}/{prefix}: no machine can have it");
+                let network = vip::network_of(ip, prefix);
+                let text = format!("address = \"{ip}/{prefix}\" is {role} {network}: no machine can have it");
                 problems.push((written.span(), text));
             }
             if let Some(whose) = machines.get(&ip) {
@@ -231,7 +238,7 @@ data = "/tmp/{node}/data"
         let own = refusal("10.0.0.50/24", "127.0.0.1/24");
         assert!(own.contains("is peer of node a") || own.contains("is client of node a"), "{own}");
         for (reserved, role) in [
-            ("10.0.0.255/24", "the broadcast address of the network"),
+            ("10.0.0.255/24", "the broadcast address of the network 10.0.0.0/24"),
             ("10.0.0.0/24", "the address of the network itself"),
             ("fd00::/64", "the address of all routers"),
         ] {
@@ -271,6 +278,9 @@ data = "/tmp/{node}/data"
             assert!(text.starts_with("line 12: address = ") && text.contains("\"10.0.0.50/24\""), "{text}");
         }
         assert!(refusal("10.0.0.50/24", "127.0.0.2/8").contains("move from machine to machine"));
+        for local in ["fe80::50/64", "fe80::50", "febf::1/10"] {
+            assert!(refusal("10.0.0.50/24", local).contains("is link-local"), "{local}");
+        }
         let text = refusal("10.0.0.51/24", "10.0.0.50/24");
         assert!(text.contains("line 16: address 10.0.0.50 is also queue manager ONE's"), "{text}");
         let exec = refusal("[directories]", "[address]\nmode = \"exec\"\n[directories]");

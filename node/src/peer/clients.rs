@@ -282,7 +282,7 @@ mod tests {
         }
         let message = PeerMessage { queue_manager: 7, message: None };
         let said = clients().tell(ID, Term(3), BTreeSet::from([client(1)])).whole();
-        let frame = PeerFrame { messages: vec![message.clone()], clients: vec![said] };
+        let frame = PeerFrame { messages: vec![message.clone()], clients: vec![said], hardware: None };
         let read = <FrameBefore as prost::Message>::decode(prost::Message::encode_to_vec(&frame).as_slice());
         assert_eq!(read, Ok(FrameBefore { messages: vec![message] }));
     }

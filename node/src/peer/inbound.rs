@@ -19,7 +19,7 @@ use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello};
 
 use super::frame::{self, FrameReader, FrameWriter, weight};
-use super::{Link, Peers, snapshot_stream};
+use super::{Link, Peers, hardware, snapshot_stream};
 use crate::replica::Event;
 use crate::types::{NodeId, QueueManagerId, Speaks, Version};
 
@@ -278,6 +278,9 @@ impl PeerService {
                 if self.peers.inboxes.has(QueueManagerId(said.queue_manager)) {
                     self.peers.clients.hear(link.node, said);
                 }
+            }
+            if let Some(said) = frame.hardware {
+                *link.hardware.lock() = hardware::read(&said);
             }
             for message in frame.messages {
                 let Some(inbox) = self.peers.inboxes.get(QueueManagerId(message.queue_manager)) else {

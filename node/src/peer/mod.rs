@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our connection to a peer, and
 //! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer),
-//! `clients` (who is connected where), `processes` (two under one name). Nothing here knows what the messages mean; what a peer says becomes events of the
+//! `clients` (who is connected where), `hardware` (what nodes are called on the clients' network), `processes` (two under one name). Nothing here knows what the messages mean; what a peer says becomes events of the
 //! queue manager it is for.
 
 pub mod frame;
@@ -10,12 +10,14 @@ mod inbound;
 mod outbound;
 mod snapshot_stream;
 mod clients;
+mod hardware;
 mod processes;
 
 #[cfg(test)]
 mod peer_test;
 
 pub use clients::Clients;
+pub use hardware::Hardware;
 pub use inbound::{Accepted, PeerService};
 pub use outbound::{ProbeError, SILENCE_MAX, probe, spoken};
 pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
@@ -63,6 +65,8 @@ pub struct Peers {
     known: Mutex<Known>,
     transfers: snapshot_stream::Transfers,
     clients: Clients,
+    /// Of this node: see `hardware`.
+    hardware: Mutex<BTreeSet<Hardware>>,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +99,8 @@ struct Link {
     snapshots_heard: AtomicUsize,
     /// Of these it was told on its connection who is connected; from then on differences will do.
     knows_clients: Mutex<BTreeSet<QueueManagerId>>,
+    /// What it said last.
+    hardware: Mutex<BTreeSet<Hardware>>,
     closed: watch::Sender<bool>,
 }
 
@@ -143,6 +149,7 @@ impl Peers {
         let peers = Arc::new(Peers {
             options,
             clients,
+            hardware: Mutex::default(),
             tls,
             inboxes,
             snapshots,
@@ -189,6 +196,25 @@ impl Peers {
     /// they are forgotten.
     pub fn take_clients(&self, queue_manager: QueueManagerId) -> Vec<Ends> {
         self.clients.take(queue_manager)
+    }
+
+    /// Tells every peer what this node's interfaces with floating addresses are called, from now on. Never waits.
+    pub fn tell_hardware(&self, own: BTreeSet<Hardware>) {
+        *self.hardware.lock() = own;
+        self.links.load().values().for_each(|link| self.say_hardware(link));
+    }
+
+    /// Where there is no connection it is said on the next one.
+    fn say_hardware(&self, link: &Link) {
+        let own = self.hardware.lock();
+        if !own.is_empty() {
+            link.outgoing.offer_hardware(hardware::write(&own));
+        }
+    }
+
+    /// What those of all peers are called, as far as they said so.
+    pub fn hardware(&self) -> BTreeSet<Hardware> {
+        self.links.load().values().flat_map(|link| link.hardware.lock().clone()).collect()
     }
 
     /// The members of a group changed: connects to who is new and leaves who is no longer anywhere.

@@ -22,7 +22,9 @@ use tokio::time::Instant;
 use trimaran_proto::plain;
 use trimaran_proto::replica::v1::peer_ack::Refusal;
 use trimaran_proto::replica::v1::peer_hello::Purpose;
-use trimaran_proto::replica::v1::{ClientConnections, PeerAck, PeerFrame, PeerHello, PeerMessage};
+use trimaran_proto::replica::v1::{
+    self as wire, ClientConnections, PeerAck, PeerFrame, PeerHello, PeerMessage,
+};
 
 use super::frame::{self, FrameReader, FrameWriter};
 use super::{Link, LinkCounters, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
@@ -81,6 +83,7 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         processes: Mutex::default(),
         snapshots_heard: AtomicUsize::new(0),
         knows_clients: Mutex::default(),
+        hardware: Mutex::default(),
         closed: watch::Sender::new(false),
     });
     tokio::spawn(run(peers, link.clone()));
@@ -107,6 +110,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 let connected_at = Instant::now();
                 link.knows_clients.lock().clear();
                 link.outgoing.connect(writer);
+                peers.say_hardware(link);
                 link.connected.store(true, Ordering::Relaxed);
                 link.was_up.store(true, Ordering::Relaxed);
                 link.counters.connects.fetch_add(1, Ordering::Relaxed);
@@ -348,6 +352,8 @@ pub(super) struct Outgoing {
 struct Waiting {
     messages: VecDeque<PeerMessage>,
     clients: VecDeque<ClientConnections>,
+    /// A few bytes.
+    hardware: Option<wire::Hardware>,
     /// What they take on the wire, about.
     bytes: usize,
 }
@@ -453,6 +459,12 @@ impl Outgoing {
         true
     }
 
+    /// As [`Outgoing::offer_clients`], in place of what was offered and has not left.
+    pub(super) fn offer_hardware(&self, said: wire::Hardware) {
+        self.waiting.lock().hardware = Some(said);
+        self.wanted.0.notify_one();
+    }
+
     /// The connection's task: writes what waits as far as the line takes it.
     fn go_on(&self, counters: &LinkCounters) -> io::Result<()> {
         let mut line = self.line.lock();
@@ -488,7 +500,8 @@ impl Outgoing {
             count += 1;
         }
         let clients: Vec<ClientConnections> = waiting.clients.pop_front().into_iter().collect();
-        if count == 0 && clients.is_empty() {
+        let hardware = waiting.hardware.take();
+        if count == 0 && clients.is_empty() && hardware.is_none() {
             return None;
         }
         bytes += clients.iter().map(frame::weight_of_clients).sum::<usize>();
@@ -499,7 +512,7 @@ impl Outgoing {
         add(&counters.frames_sent, 1);
         add(&counters.messages_sent, messages.len() as u64);
         add(&counters.bytes_sent, bytes as u64);
-        Some(PeerFrame { messages, clients })
+        Some(PeerFrame { messages, clients, hardware })
     }
 }
 

@@ -385,6 +385,33 @@ async fn a_snapshot_goes_on_after_its_connection_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_is_called_is_remembered_when_it_is_gone_and_said_again_when_it_is_back() {
+    let (mut a, b) = pair(Rows::default()).await;
+    let heard = async |b: &TestNode, expected: &[Hardware]| {
+        for _ in 0..1000 {
+            if b.peers.hardware() == expected.iter().copied().collect() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{:?}", b.peers.hardware());
+    };
+    let (first, second) = ([2, 0, 0, 0, 1, 0], [2, 0, 0, 0, 1, 1]);
+    a.peers.tell_hardware(BTreeSet::from([first]));
+    heard(&b, &[first]).await;
+
+    let link = b.peers.link(NodeId(1)).expect("it is a peer");
+    drop(link.hearing.lock().take());
+    assert_eq!(b.peers.hardware(), BTreeSet::from([first]), "who has the address is asked when it is gone");
+    link.hardware.lock().clear();
+    assert!(matches!(a.event().await, Event::PeerLost { node: NodeId(2) }));
+    assert!(matches!(a.event().await, Event::PeerConnected { node: NodeId(2) }));
+    heard(&b, &[first]).await;
+    a.peers.tell_hardware(BTreeSet::from([first, second]));
+    heard(&b, &[first, second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_connected_here_is_known_to_a_peer_and_again_to_one_that_comes_back() {
     let (mut a, b) = pair(Rows::default()).await;
     let ends = |port: u16| Ends::new(([10, 0, 0, 50], 7201).into(), ([10, 0, 0, 9], port).into());

@@ -289,9 +289,12 @@ impl Replica {
             && leading.endings.is_empty()
             && self.applying.is_empty();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
-            // There is nobody to wait for.
-            self.consensus.resign();
-            return self.follow_leadership();
+            // There is nobody to wait for, but for programs that are told.
+            if !self.has_lease() || self.is_farewell_over() {
+                self.consensus.resign();
+                self.follow_leadership();
+            }
+            return;
         }
         if peers.is_empty() || !is_idle || !self.is_farewell_over() || !self.address_is_gone() {
             return;
@@ -354,8 +357,13 @@ impl Replica {
         let changes = leading.membership_change.as_ref().map(|operation| operation.caller().0);
         let raises = leading.raising.as_ref().map(|raising| raising.caller().0);
         let stays = |id: &SessionId| [moves, changes, raises].contains(&Some(*id));
-        // An errand is one call.
-        let is_to_go = |session: &Session| session.purpose != Purpose::Errand || !session.parked.is_empty();
+        let is_to_go = |session: &Session| match session.purpose {
+            Purpose::Program | Purpose::Instance => true,
+            // One call.
+            Purpose::Errand => !session.parked.is_empty(),
+            // It came by no address.
+            Purpose::Server => false,
+        };
         let all = self.sessions.by_id.iter().filter(|(id, session)| !stays(id) && is_to_go(session));
         let all: Vec<SessionId> = all.map(|(id, _)| *id).collect();
         self.turn.next_phase();

@@ -165,6 +165,14 @@ impl Replica {
                 let text = format!("Node {name} is in maintenance; `trimaran node resume {name}` ends that.");
                 return Err(Refusal::because(Reason::HostNotAvailable, text));
             }
+            // Where clients do not reach this node either, they are no worse off.
+            None if !self.peers.is_reached(node) && !self.reach.is_down() => {
+                let text = format!(
+                    "Clients do not reach node {name} by the floating address: its interface there is down, or it has none in the address's \
+                     network. `trimaran status` of that node says what is wrong."
+                );
+                return Err(Refusal::because(Reason::HostNotAvailable, text));
+            }
             None => return Ok(()),
         };
         Err(Refusal::because(Reason::HostNotAvailable, format!("Node {name} {why}.")))

@@ -618,6 +618,23 @@ fn a_leader_whose_clients_are_cut_off_hands_over_to_a_node_whose_are_not() {
 }
 
 #[test]
+fn a_move_to_a_node_that_clients_do_not_reach_is_refused_unless_they_do_not_reach_this_one() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let cut = group.others(leader)[0];
+    group.tell(cut, Event::Interface { is_up: false });
+    group.pass(millis(100));
+    let refused = ask(&mut group, move_to(cut));
+    assert_eq!(refused.reason, Reason::HostNotAvailable);
+    let detail = refused.detail.unwrap();
+    assert!(detail.contains(&format!("Clients do not reach node {cut} by the floating address")), "{detail}");
+    assert_eq!(group.leader(), Some(leader), "nothing was interrupted");
+    group.tell(leader, Event::Interface { is_up: false });
+    assert_eq!(ask(&mut group, move_to(cut)).reason, Reason::None);
+    assert_eq!(group.leader(), Some(cut));
+}
+
+#[test]
 fn an_interface_that_is_back_soon_moves_nothing() {
     let mut group = placed_group();
     let leader = group.leader().unwrap();

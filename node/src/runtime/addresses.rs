@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use super::clock;
 use super::diagnostics;
 use super::fatal::{Fatal, FatalReason, fatal};
+use super::left_agent;
 use super::notices::Standing;
 use crate::config::Config;
 use crate::consensus;
@@ -40,6 +41,9 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The same for one that is to end, beside the time of a program of the user's. Who outlives its node keeps the port of the peers.
 const ENDED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How what is said of an agent that hangs begins.
+const SILENT: &str = "the address agent of this node does not answer";
 
 /// How often it is looked whether the kernel has removed what a dead agent held.
 const GONE_LOOK: Duration = Duration::from_millis(5);
@@ -207,6 +211,12 @@ impl Addresses {
         }
         to_agent.send(&Line::Ask, true);
         drop(to_agent);
+        match pulse.has_lost(LIFETIME) {
+            true => {
+                self.0.standing.report(format!("{SILENT}: it could not take an address over, and ends soon"))
+            }
+            false => self.0.standing.take_back(SILENT),
+        }
         if pulse.has_lost(self.0.options.mode.lifetime()) && !self.0.seen.lock().held.is_empty() {
             tracing::warn!("the address agent does not answer: what it held is gone");
             self.set_held(BTreeSet::new());
@@ -232,11 +242,17 @@ impl Addresses {
         self.0.to_agent.lock().send(&Line::tickle(queue_manager, &some), false);
     }
 
-    /// Tells the peers who is connected through the addresses, while these are here.
+    /// Tells the peers who is connected through the addresses, while these are here; and the agent what they are called.
     pub async fn tell_peers(self, connected: Arc<Connected>, peers: Arc<Peers>, inboxes: Vec<Inbox>) {
+        let mut known = BTreeSet::new();
         loop {
             let _ = tokio::time::timeout(CLIENTS_SAID_EVERY, connected.changed()).await;
             tokio::time::sleep(CLIENTS_SAID_AFTER).await;
+            let hardware = peers.hardware();
+            if hardware != known {
+                known.clone_from(&hardware);
+                self.0.to_agent.lock().send(&Line::Peers { hardware }, false);
+            }
             for inbox in &inboxes {
                 let id = inbox.queue_manager();
                 let RoleView::Serving { term, .. } = *inbox.published().role.borrow() else { continue };
@@ -313,6 +329,10 @@ impl Addresses {
                 };
                 tracing::error!("{sentence}");
                 self.0.standing.report(sentence);
+            }
+            Report::Hardware { own } => {
+                drop(seen);
+                peers.tell_hardware(own);
             }
             Report::Stray { sentence } | Report::Failed { sentence } => self.0.standing.report(sentence),
         }
@@ -495,12 +515,22 @@ fn spawn(control: UnixStream, peers: &TcpListener) -> io::Result<Child> {
         .spawn()
 }
 
+/// One that outlived its node, and hangs.
+pub fn end_left_agent(config: &Config) -> Result<(), Fatal> {
+    let Some(options) = &config.addresses else { return Ok(()) };
+    let more = if options.mode == Mode::Exec { options.program_limit } else { Duration::ZERO };
+    left_agent::end(&config.data_directory, more).map_err(|text| Fatal::new(FatalReason::System, text))
+}
+
 /// What the agent's process does; see `vip::agent`.
 pub fn hold_addresses(config: Config) -> Result<(), Fatal> {
     diagnostics::start_log(&config.log);
     diagnostics::end_on_panic();
     let refused = |text: String| Fatal::new(FatalReason::System, text);
     let Some(options) = config.addresses else { return Ok(()) };
+    let _lock = left_agent::lock(&config.data_directory).inspect_err(
+        |error| tracing::warn!(%error, "a node that starts later would not find this agent if it hung"),
+    );
     // It ends with the node, and not before: who stops a service signals all of its processes.
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE] {
         // SAFETY: no handler runs; the kernel only ignores the signal from now on.

@@ -17,6 +17,7 @@ mod fatal;
 mod figures;
 mod hands;
 mod keeper;
+mod left_agent;
 mod minds;
 mod notices;
 mod ports;

@@ -71,6 +71,7 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
     let directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
     let standing = Standing::default();
     config.limits.connections = raise_descriptors(&config, &standing);
+    addresses::end_left_agent(&config)?;
     let sockets = Sockets::bind(&config)?;
     let agent = Addresses::start(&config, &sockets.peer, &standing)?;
     let reserve = Arc::new(Reserve::find(&config));

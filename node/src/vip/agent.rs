@@ -17,6 +17,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use trimaran_proto::plain;
+
+use super::companions::{Companions, loopback};
 use super::connections;
 use super::fence::Fence;
 use super::frames;
@@ -35,8 +38,8 @@ use crate::types::{Ends, Instant, QueueManagerId, Term};
 const PROBE_WINDOW: Duration = Duration::from_millis(200);
 /// A stranger is given so much time to go before the address is tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
-/// The first time less: a node that died together with its agent has the address for a lifetime, and the interface by which it is
-/// found need not be the one by which its peers know it.
+/// The first time less: a node that died together with its agent has the address for a lifetime, and may have told nobody yet what its
+/// interface is called.
 const REFUSED_FOR_FIRST: Duration = LIFETIME.saturating_add(Duration::from_millis(200));
 /// A program that failed is called again so late.
 const FAILED_FOR: Duration = Duration::from_secs(2);
@@ -48,9 +51,14 @@ struct Agent {
     control: UnixStream,
     /// Of mode kernel.
     kernel: Option<Kernel>,
+    companions: Companions,
     places: Vec<Place>,
     /// Clients of those who had the addresses before.
     tickles: BTreeMap<QueueManagerId, Tickles>,
+    /// What the interfaces of the addresses are called, as the node was told.
+    own: BTreeSet<[u8; 6]>,
+    /// What those of other nodes are, as they say.
+    peers: BTreeSet<[u8; 6]>,
     /// Those that have an address whose interface is down.
     cut_off: BTreeSet<QueueManagerId>,
     /// Releases that are answered when the addresses are gone.
@@ -142,8 +150,11 @@ impl Agent {
             clock,
             control,
             kernel,
+            companions: Companions::new(std::process::id()),
             places,
             tickles: BTreeMap::new(),
+            own: BTreeSet::new(),
+            peers: BTreeSet::new(),
             cut_off: BTreeSet::new(),
             owed: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -223,6 +234,7 @@ impl Agent {
             let line: Line = serde_json::from_slice(&line)?;
             match line.said() {
                 Said::Ask => self.is_asked = true,
+                Said::Peers(hardware) => self.peers = hardware,
                 Said::Order(queue_manager, order) => drop(orders.insert(queue_manager, order)),
                 Said::Tickle(queue_manager, clients) => self.note_clients(queue_manager, clients),
             }
@@ -329,8 +341,15 @@ impl Agent {
         self.report_interfaces();
     }
 
-    /// Whose clients are cut off here, and whose are not any more.
+    /// Whose clients are cut off here, and whose are not any more; and what the interfaces are called.
     fn report_interfaces(&mut self) {
+        let interfaces = self.places.iter().filter_map(|place| place.interface.as_ref());
+        let own: BTreeSet<[u8; 6]> =
+            interfaces.map(|found| found.hardware).filter(|hardware| *hardware != [0; 6]).collect();
+        if own != self.own {
+            self.own.clone_from(&own);
+            self.report(&Report::Hardware { own });
+        }
         let down = self.places.iter().filter(|place| place.is_cut_off());
         let down = down.map(|place| place.address.queue_manager);
         let down: BTreeSet<QueueManagerId> = down.collect();
@@ -419,7 +438,8 @@ impl Agent {
         place.next_conflict = now + CONFLICT_EVERY;
         let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
         let neighbours = self.kernel.as_mut().and_then(|kernel| kernel.route.neighbours().ok());
-        let is_peer = self.options.is_peer(hardware, &neighbours.unwrap_or_default());
+        let is_peer =
+            self.peers.contains(&hardware) || self.options.is_peer(hardware, &neighbours.unwrap_or_default());
         // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
         let report = Report::Conflict { address: place.address.ip, hardware: shown, gave_way: gives_way };
@@ -477,7 +497,7 @@ impl Agent {
     fn on_failure(&mut self, number: usize, error: &io::Error) {
         let now = (self.clock)();
         let place = &mut self.places[number];
-        let sentence = format!("address {}: {error}", place.address.ip);
+        let sentence = format!("address {}: {}", place.address.ip, plain::error(error));
         // Each renewal may fail for the same reason.
         if !place.is_news(&sentence, now) {
             return;
@@ -531,11 +551,18 @@ impl Agent {
         if let Some(fence) = &mut place.fence {
             let mut opened = fence.open(lifetime, is_in_time);
             // Whoever loads the rules of a firewall anew removes all others.
-            if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT)) {
+            if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 *fence = Fence::build(&interface.name, address).map_err(io::Error::other)?;
                 opened = fence.open(lifetime, is_in_time);
             }
             opened?;
+        }
+        // A fence is closed in time whatever the kernel does.
+        if place.fence.is_none()
+            && let Some(companion) = self.companions.due(address, clock())
+            && let Err(error) = route.set(&loopback(), companion, "lo:0", LIFETIME.as_secs() as u32, || true)
+        {
+            tracing::debug!(%companion, %error, "the kernel may be late to remove the address");
         }
         route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
     }

@@ -84,6 +84,9 @@ impl Fence {
     }
 
     /// Open for so long from now on. `is_in_time` is asked right before the kernel is.
+    ///
+    /// # Errors
+    /// `NotFound` where somebody has removed the table: it is to be built again.
     pub fn open(&mut self, time: Duration, is_in_time: impl FnOnce() -> bool) -> io::Result<()> {
         let batch = renewal(&self.table, self.address, time);
         if !is_in_time() {
@@ -93,6 +96,11 @@ impl Fence {
         let (answer, _) = self.socket.recv_from_full()?;
         match code_of(&answer) {
             Some(0) => Ok(()),
+            Some(code) if -code == libc::ENOENT => {
+                let why =
+                    format!("its table {} is not in nftables any more: something removed it", self.table);
+                Err(io::Error::new(io::ErrorKind::NotFound, why))
+            }
             Some(code) => Err(io::Error::from_raw_os_error(-code)),
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "nftables answered something else")),
         }

@@ -2,7 +2,7 @@
 //!
 //! [`policy`] and [`pulse`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the
 //! two processes say to each other, [`agent`] the process that holds the addresses, [`place`] one of them and where it belongs, [`strays`]
-//! those that somebody else put there, with [`netlink`] and [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
+//! those that somebody else put there, with [`netlink`], [`companions`] and [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
 //! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
 //! address before it came).
 
@@ -12,6 +12,7 @@ pub mod keeper;
 pub mod orders;
 pub mod netlink;
 pub mod strays;
+pub mod companions;
 pub mod packet;
 pub mod fence;
 pub mod program;
@@ -21,7 +22,7 @@ pub mod tickle;
 pub mod place;
 pub mod agent;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -128,10 +129,9 @@ impl Options {
                 })
                 .ok_or_else(|| {
                     format!(
-                        "{what}: no interface of this machine has an address in {}/{}; it has {}: write interface = \
-                         \"…\" at the node",
-                        address.ip,
-                        address.prefix,
+                        "{what}: no interface of this machine has an address in {}; it has {}: write interface = \"…\" at the \
+                         node",
+                        network_of(address.ip, address.prefix),
                         names()
                     )
                 }),
@@ -140,7 +140,8 @@ impl Options {
         for (own, prefix) in networks.filter(|(own, prefix)| is_near(address.ip, *prefix, *own)) {
             if let Some(role) = role_of(address.ip, *prefix) {
                 return Err(format!(
-                    "{what} is {role} {own}/{prefix} of {}: give the queue manager another one",
+                    "{what} is {role} {} of {}: give the queue manager another one",
+                    network_of(*own, *prefix),
                     found.name
                 ));
             }
@@ -166,6 +167,19 @@ fn is_near(ip: IpAddr, prefix: u8, other: IpAddr) -> bool {
         }
         _ => false,
     }
+}
+
+/// The network of an address, as people write it.
+pub fn network_of(ip: IpAddr, prefix: u8) -> String {
+    let first: IpAddr = match ip {
+        IpAddr::V4(ip) => {
+            Ipv4Addr::from_bits(ip.to_bits() & !u32::MAX.checked_shr(prefix.into()).unwrap_or(0)).into()
+        }
+        IpAddr::V6(ip) => {
+            Ipv6Addr::from_bits(ip.to_bits() & !u128::MAX.checked_shr(prefix.into()).unwrap_or(0)).into()
+        }
+    };
+    format!("{first}/{prefix}")
 }
 
 /// What an address is in a network of this length, if no machine can have it.
@@ -219,10 +233,23 @@ mod tests {
         assert_eq!(where_is("10.66.0.50", 24, None, &found), Ok(2));
         let elsewhere = where_is("10.67.0.50", 24, None, &found).unwrap_err();
         assert!(
-            elsewhere.contains("no interface of this machine has an address in 10.67.0.50/24"),
+            elsewhere.contains("no interface of this machine has an address in 10.67.0.0/24"),
             "{elsewhere}"
         );
         assert!(where_is("10.67.0.50", 24, Some("eth1"), &found).unwrap_err().contains("no interface eth1"));
+    }
+
+    #[test]
+    fn a_network_is_called_by_its_first_address() {
+        for (ip, prefix, network) in [
+            ("10.67.0.255", 24, "10.67.0.0/24"),
+            ("10.67.0.50", 32, "10.67.0.50/32"),
+            ("10.67.200.1", 17, "10.67.128.0/17"),
+            ("fd00:1::50", 64, "fd00:1::/64"),
+            ("fd00:1::50", 128, "fd00:1::50/128"),
+        ] {
+            assert_eq!(network_of(ip.parse().unwrap(), prefix), network);
+        }
     }
 
     #[test]
@@ -237,7 +264,7 @@ mod tests {
         // The file says less than the interface does.
         let refused = where_is("10.66.0.255", 32, Some("eth0"), &on_eth0("10.66.0.2", 24)).unwrap_err();
         assert!(
-            refused.contains("is the broadcast address of the network 10.66.0.2/24 of eth0"),
+            refused.contains("is the broadcast address of the network 10.66.0.0/24 of eth0"),
             "{refused}"
         );
     }

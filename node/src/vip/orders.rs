@@ -27,6 +27,10 @@ pub enum Line {
     },
     /// What it holds: see `pulse`.
     Ask,
+    /// What the interfaces of other nodes are called where clients are.
+    Peers {
+        hardware: BTreeSet<[u8; 6]>,
+    },
     /// These were connected to the node that had the address before: this end and the client's.
     Tickle {
         queue_manager: u32,
@@ -39,6 +43,7 @@ pub enum Line {
 pub enum Said {
     Ask,
     Order(QueueManagerId, Order),
+    Peers(BTreeSet<[u8; 6]>),
     Tickle(QueueManagerId, Vec<Ends>),
 }
 
@@ -70,6 +75,8 @@ pub enum Report {
     Stray { sentence: String },
     /// The interface of the queue manager's addresses can be used, or not any more.
     Interface { queue_manager: u32, is_up: bool },
+    /// What the interfaces of the addresses are called, when that is known and whenever it changes.
+    Hardware { own: BTreeSet<[u8; 6]> },
     /// Somebody else answers for the address.
     Conflict { address: IpAddr, hardware: String, gave_way: bool },
     /// The kernel, or the user's program, did not do it.
@@ -95,6 +102,7 @@ impl Line {
     pub fn said(self) -> Said {
         match self {
             Line::Ask => Said::Ask,
+            Line::Peers { hardware } => Said::Peers(hardware),
             Line::Hold { queue_manager, term, deadline } => {
                 let order = Order::Hold { term: Term(term), deadline: Instant(deadline) };
                 Said::Order(QueueManagerId(queue_manager), order)
@@ -139,5 +147,8 @@ mod tests {
             serde_json::from_slice::<Line>(&encode(&Line::tickle(QueueManagerId(3), &clients))).unwrap();
         assert_eq!(line.said(), Said::Tickle(QueueManagerId(3), clients));
         assert_eq!(serde_json::from_slice::<Line>(&encode(&Line::Ask)).unwrap().said(), Said::Ask);
+        let hardware = BTreeSet::from([[2, 0, 0, 0, 1, 0], [2, 0, 0, 0, 1, 1]]);
+        let line = encode(&Line::Peers { hardware: hardware.clone() });
+        assert_eq!(serde_json::from_slice::<Line>(&line).unwrap().said(), Said::Peers(hardware));
     }
 }

@@ -7,7 +7,8 @@ use trimaran_node::peer::Clients;
 use trimaran_node::peer::frame::{self, FRAME_BYTES_MAX, FrameReader};
 use trimaran_node::types::{Account, NodeId};
 use trimaran_proto::replica::v1::{
-    ClientConnections, ClientsOfAddress, PeerFrame, PeerHello, PeerMessage, RaftMessage, peer_message,
+    ClientConnections, ClientsOfAddress, Hardware, PeerFrame, PeerHello, PeerMessage, RaftMessage,
+    peer_message,
 };
 
 use super::Target;
@@ -52,7 +53,8 @@ fn seeds() -> Vec<Vec<u8>> {
         ClientsOfAddress { address: vec![10, 0, 0, 50].into(), came, ..ClientsOfAddress::default() };
     let clients =
         ClientConnections { queue_manager: 1, term: 3, number: 1, whole: true, addresses: vec![address] };
-    let frame = PeerFrame { messages: vec![message; 3], clients: vec![clients] }.encode_to_vec();
+    let hardware = Some(Hardware { addresses: vec![vec![2, 0, 0, 0, 1, 2].into()] });
+    let frame = PeerFrame { messages: vec![message; 3], clients: vec![clients], hardware }.encode_to_vec();
     vec![opening.clone(), [opening, written([&frame[..], &frame[..]], false)].concat()]
 }
 
