@@ -20,6 +20,7 @@ pub mod expiry;
 pub mod versions;
 pub mod failovers;
 pub mod canaries;
+pub mod instances;
 pub mod placement;
 
 pub mod facts;

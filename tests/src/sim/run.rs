@@ -101,10 +101,12 @@ pub enum Planted {
     CanaryAlone,
     TrustAgent,
     ChannelSyncpoint,
+    AheadForGood,
+    OnePlaceMore,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 26] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 28] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -159,6 +161,8 @@ impl Planted {
             "channel-syncpoint",
             "a put over a channel is there at once, whatever it says of syncpoint",
         ),
+        (Planted::AheadForGood, "ahead-for-good", "a persistent message is got ahead of its program, too"),
+        (Planted::OnePlaceMore, "one-place-more", "a channel takes one connection more than MAXINST says"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -480,6 +484,8 @@ fn plant(planted: Option<Planted>) {
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
+        Planted::AheadForGood => Some(Bug::AheadForGood),
+        Planted::OnePlaceMore => Some(Bug::OnePlaceMore),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
@@ -599,6 +605,9 @@ fn define_queues(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         for definition in workload::definitions() {
             world.ask_operator(number, definition, false);
+        }
+        if Tongue::has_channels(world.plan.seed) {
+            world.ask_operator(number, workload::channel(number), false);
         }
         world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);

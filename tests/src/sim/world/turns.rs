@@ -4,9 +4,9 @@ use trimaran_node::replica::{Action, Event};
 use trimaran_node::types::RoleView;
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::{log_and_store, placement, turns, versions};
+use crate::check::{instances, log_and_store, placement, turns, versions};
 use crate::model::app::Input;
-use crate::sim::node::queue_manager_id;
+use crate::sim::node::{Part, queue_manager_id};
 
 impl World {
     pub fn hand_in(&mut self, id: u64, mind: usize, event: Event) {
@@ -55,8 +55,10 @@ impl World {
             let Some(event) = mind.inbox.pop_front() else { break };
             self.trace.event(now, id, queue_manager, &event);
             self.counters.events += 1;
-            if let Event::SessionClosed { session } = &event {
-                process.sessions.remove(&session.0);
+            match &event {
+                Event::SessionClosed { session } => drop(process.sessions.remove(&session.0)),
+                Event::Connect { session, .. } => instances::settle(&mut process.sessions, session.0),
+                _ => {}
             }
             mind.replica.handle(event);
         }
@@ -139,10 +141,17 @@ impl World {
                 let step = Step::EntriesRead { node: id, incarnation, mind: number, request, entries };
                 self.schedule(now + delay, step);
             }
-            // Programs send their calls right behind the connect. Nobody is refused in the simulator's worlds.
+            // Programs send their calls right behind the connect. Who comes through a channel waits for a place first; nobody
+            // else is refused in the simulator's worlds.
             Action::Admit { session, admitted } => {
-                if let Err(refusal) = admitted {
-                    self.fail("admission", format!("session {session} was refused: {refusal:?}"));
+                let process = self.node(id).process.as_ref().expect("it is having a turn");
+                let part = process.sessions.get(&session.0).map(|open| open.part);
+                match (part, admitted) {
+                    (Some(Part::Instance { .. }), admitted) => self.on_instance(id, session.0, admitted),
+                    (_, Ok(_)) => {}
+                    (_, Err(refusal)) => {
+                        self.fail("admission", format!("session {session} was refused: {refusal:?}"));
+                    }
                 }
             }
             Action::CloseSession { session, reason, all_answered } => {
@@ -163,6 +172,7 @@ impl World {
                         }
                         self.tell_program(id, open.program, session.0, Input::Broken { reason });
                     }
+                    self.end_other_part(id, number, open.part);
                 }
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
