@@ -361,11 +361,13 @@ impl Reading {
         let mut md = convert::md(&message.descriptor, version);
         told.describe(&mut md);
         let wanted = self.wanted_text();
-        let (body, body_length) = extension::put_on(&mut md, message.body, body_length, wanted);
+        let (body, whole_length) = extension::put_on(&mut md, message.body, body_length, wanted);
+        // One that was accepted may have room for a part of the MQMDE only.
         let body = match usize::try_from(self.wanted.message_bytes_max) {
-            Ok(room) if room < body.len() => body.truncated(room),
+            Ok(room) if whole_length > body_length && room < body.len() => body.truncated(room),
             _ => body,
         };
+        let body_length = whole_length;
         let in_group = match message.descriptor.in_group() {
             Some(group) if group.is_last => status::LAST_IN_GROUP,
             Some(_) => status::IN_GROUP,
