@@ -1,7 +1,7 @@
 //! What all parts of one connection share: the nodes it knows, where it is, its sessions for units of work, its queues.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use crate::{
     dial::Node,
     error::{Error, Result},
-    session::{Limits, Session},
+    session::{Limits, Purpose, Session},
     tls::Tls,
 };
 
@@ -253,6 +253,43 @@ pub(crate) struct QueueShared {
     pub input: u32,
     /// Its handle to inquire.
     pub inquire: u32,
+    /// Its handles to get what selectors select, those that were used last.
+    pub selecting: Mutex<VecDeque<(String, Arc<Selecting>)>>,
+}
+
+/// A handle to get what a selector selects; closed when nobody uses it any more.
+pub(crate) struct Selecting {
+    session: Arc<Session>,
+    pub handle: u32,
+}
+
+impl Drop for Selecting {
+    fn drop(&mut self) {
+        self.session.remove_handle(self.handle);
+    }
+}
+
+/// Of one queue. A connection has 256 handles at most.
+const SELECTING_MAX: usize = 8;
+
+impl QueueShared {
+    /// The handle to get what this selector selects.
+    pub fn selecting(&self, selector: &str) -> Arc<Selecting> {
+        let mut known = self.selecting.lock().expect("nothing panics here");
+        let place = known.iter().position(|(of, _)| of == selector);
+        let found = place.and_then(|place| known.remove(place));
+        let (selector, selecting) = found.unwrap_or_else(|| {
+            let input = Purpose { input: true, ..Purpose::default() };
+            let handle = self.session.add_handle(&self.name, selector, input);
+            (selector.to_string(), Arc::new(Selecting { session: self.session.clone(), handle }))
+        });
+        known.push_back((selector, selecting.clone()));
+        // Closed outside of the lock.
+        let oldest = (known.len() > SELECTING_MAX).then(|| known.pop_front());
+        drop(known);
+        drop(oldest);
+        selecting
+    }
 }
 
 impl Drop for QueueShared {

@@ -31,6 +31,9 @@ pub struct GetOptions {
     pub(crate) group_id: Bytes,
     pub(crate) max_length: u32,
     pub(crate) accept_truncated: bool,
+    pub(crate) selector: String,
+    pub(crate) logical_order: bool,
+    pub(crate) all_messages_available: bool,
 }
 
 impl GetOptions {
@@ -75,6 +78,33 @@ impl GetOptions {
         self
     }
 
+    /// Only messages that this message selector selects, as in JMS: SQL92 conditions over properties, JMS header fields and
+    /// `Root.MQMD.*`. At most 10,240 bytes; a malformed one is refused with 2459.
+    ///
+    /// ```
+    /// use trimaran_client::GetOptions;
+    ///
+    /// let red = GetOptions::new().selector("colour = 'red' AND JMSPriority > 4");
+    /// ```
+    pub fn selector(mut self, selector: impl Into<String>) -> GetOptions {
+        self.selector = selector.into();
+        self
+    }
+
+    /// MQGMO_LOGICAL_ORDER: a message of no group, or the first of a group, and then the messages of that group one by one to its
+    /// end. Where a queue has come to in a group is known by its gets with the same selector, those of units of work apart, as long as
+    /// the connection lasts: get a group in one unit of work.
+    pub fn logical_order(mut self) -> GetOptions {
+        self.logical_order = true;
+        self
+    }
+
+    /// MQGMO_ALL_MSGS_AVAILABLE: of groups only those of which all messages are there.
+    pub fn all_messages_available(mut self) -> GetOptions {
+        self.all_messages_available = true;
+        self
+    }
+
     pub(crate) fn to_wire(&self, handle: u32) -> wire::Get {
         wire::Get {
             handle,
@@ -87,6 +117,8 @@ impl GetOptions {
             group_id: self.group_id.clone(),
             max_length: self.max_length,
             accept_truncated: self.accept_truncated,
+            logical_order: self.logical_order,
+            all_messages_available: self.all_messages_available,
             ..wire::Get::default()
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -82,14 +82,14 @@ impl Queue {
                 Some(shared) => shared,
                 None => {
                     let session = core.session.clone();
-                    let handle = |purpose| session.add_handle(name, purpose);
+                    let handle = |purpose| session.add_handle(name, "", purpose);
                     let output = handle(Purpose { output: true, ..Purpose::default() });
                     let input = handle(Purpose { input: true, ..Purpose::default() });
                     let inquire = handle(Purpose { inquire: true, ..Purpose::default() });
-                    let shared =
-                        Arc::new(QueueShared { name: name.to_string(), session, output, input, inquire });
+                    let (name, selecting) = (name.to_string(), Mutex::default());
+                    let shared = Arc::new(QueueShared { name, session, output, input, inquire, selecting });
                     queues.retain(|_, queue| queue.strong_count() > 0);
-                    queues.insert(name.to_string(), Arc::downgrade(&shared));
+                    queues.insert(shared.name.clone(), Arc::downgrade(&shared));
                     shared
                 }
             }
@@ -185,7 +185,7 @@ impl Queue {
     /// [`Queue::get_under_syncpoint`] or [`Queue::messages`].
     ///
     /// It is safe to drop the future, in `select!` for example: a message that arrives for it is handed to the
-    /// next get on this queue.
+    /// next get on this queue with the same selector, if that is one of the last eight.
     ///
     /// # Errors
     /// [`Error::Refused`] with MQ's reason: 2016 when gets are inhibited, 2085 when there is no such queue, 2549 when nobody can say
@@ -201,13 +201,13 @@ impl Queue {
     pub async fn get_with(&self, options: impl Into<GetOptions>) -> Result<Option<Message>> {
         let options = options.into();
         let session = &self.shared.session;
-        if let Some((got, parts)) =
-            session.take_stashed(self.shared.input, |descriptor| options.matches(descriptor))
-        {
+        let selecting = (!options.selector.is_empty()).then(|| self.shared.selecting(&options.selector));
+        let input = selecting.as_ref().map_or(self.shared.input, |selecting| selecting.handle);
+        if let Some((got, parts)) = session.take_stashed(input, |descriptor| options.matches(descriptor)) {
             return message_of(got, parts).map(Some);
         }
-        let call = wire::call::Call::Get(options.to_wire(self.shared.input));
-        let mut request = Request::new(call).on(self.shared.input);
+        let call = wire::call::Call::Get(options.to_wire(input));
+        let mut request = Request::new(call).on(input);
         request.waits = !options.wait.is_zero();
         none_if_no_message(session.call(request).await)
     }
@@ -433,7 +433,7 @@ pub struct Cursor {
 impl Cursor {
     fn new(queue: Queue, options: GetOptions, purpose: Purpose) -> Cursor {
         let session = queue.shared.session.clone();
-        let handle = session.add_handle(queue.name(), purpose);
+        let handle = session.add_handle(queue.name(), &options.selector, purpose);
         Cursor {
             queue,
             session,
@@ -504,15 +504,53 @@ impl Cursor {
             return self.queue.get_with(by_id).await;
         }
         let call = wire::Get { under_cursor: true, ..GetOptions::new().to_wire(self.handle) };
-        let mut request = Request::new(wire::call::Call::Get(call)).on(self.handle);
-        request.generation = self.generation;
-        match none_if_no_message(self.session.call(request).await) {
+        match none_if_no_message(self.session.call(self.over_here(call)).await) {
             Err(error) if error.is_interrupted() => match self.queue.get_with(by_id).await? {
                 Some(message) => Ok(Some(message)),
                 None => Err(error),
             },
             other => other,
         }
+    }
+
+    /// MQGMO_LOCK: keeps the message that the cursor stands on from everybody else, until it is taken with [`Cursor::get`], the cursor steps
+    /// on, [`Cursor::unlock`], or the end of the connection. False when somebody else has it already.
+    ///
+    /// # Errors
+    /// 2034 when it stands on no message, or the connection was made anew since; and as [`Queue::get`].
+    pub async fn lock(&mut self) -> Result<bool> {
+        let here = self.generation.filter(|generation| *generation == self.session.generation());
+        if self.current.is_none() || here.is_none() {
+            let text = "The cursor stands on no message of this connection; step to one first.";
+            return Err(Error::refused(reason::NO_MSG_UNDER_CURSOR, text));
+        }
+        let browse = wire::Browse::UnderCursor as i32;
+        // What it says was shown already.
+        let call = wire::Get {
+            browse,
+            lock: true,
+            ..GetOptions::new().max_length(1).accept_truncated().to_wire(self.handle)
+        };
+        none_if_no_message(self.session.call(self.over_here(call)).await).map(|locked| locked.is_some())
+    }
+
+    /// MQGMO_UNLOCK: the message that was locked is there for others again. False when there was none.
+    ///
+    /// # Errors
+    /// As [`Queue::get`].
+    pub async fn unlock(&mut self) -> Result<bool> {
+        if self.generation != Some(self.session.generation()) {
+            return Ok(false);
+        }
+        let call = wire::Get { handle: self.handle, unlock: true, ..wire::Get::default() };
+        self.session.call(self.over_here(call)).await.map(|answer| answer.warning == 0)
+    }
+
+    /// On the stream that the cursor on the other side belongs to.
+    fn over_here(&self, get: wire::Get) -> Request {
+        let mut request = Request::new(wire::call::Call::Get(get)).on(self.handle);
+        request.generation = self.generation;
+        request
     }
 
     async fn ask_ahead(&mut self) -> Result<()> {

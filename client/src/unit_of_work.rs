@@ -178,7 +178,7 @@ impl UnitOfWork {
     pub async fn put(&mut self, queue: impl AsRef<str>, message: impl Into<Message>) -> Result<Placed> {
         let put = put_of(message.into());
         let output = Purpose { output: true, ..Purpose::default() };
-        let result = self.call(|session| on_queue(session, queue.as_ref(), output, put.clone())).await;
+        let result = self.call(|session| on_queue(session, (queue.as_ref(), ""), output, put.clone())).await;
         result.map(placed)
     }
 
@@ -195,7 +195,7 @@ impl UnitOfWork {
         let puts: Vec<_> = messages.into_iter().map(|message| put_of(message.into())).collect();
         let output = Purpose { output: true, ..Purpose::default() };
         let requests = |session: &Session| {
-            puts.iter().map(|put| on_queue(session, queue.as_ref(), output, put.clone())).collect()
+            puts.iter().map(|put| on_queue(session, (queue.as_ref(), ""), output, put.clone())).collect()
         };
         self.calls(requests, |answer| answer.map(placed)).await
     }
@@ -214,8 +214,11 @@ impl UnitOfWork {
         let input = Purpose { input: true, ..Purpose::default() };
         let requests = |session: &Session| {
             let get = |options: &GetOptions| wire::Get { syncpoint: true, ..options.to_wire(0) };
-            let get = |options| on_queue(session, queue.as_ref(), input, wire::call::Call::Get(get(options)));
-            gets.iter().map(get).collect()
+            let of_queue = |options: &GetOptions| {
+                let source = (queue.as_ref(), options.selector.as_str());
+                on_queue(session, source, input, wire::call::Call::Get(get(options)))
+            };
+            gets.iter().map(of_queue).collect()
         };
         self.calls(requests, none_if_no_message).await
     }
@@ -280,7 +283,8 @@ impl UnitOfWork {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let options = options.clone().wait(left.unwrap_or(options.wait).min(options.wait));
             let get = wire::Get { syncpoint: true, ..options.to_wire(0) };
-            let mut request = on_queue(session, queue.as_ref(), input, wire::call::Call::Get(get));
+            let source = (queue.as_ref(), options.selector.as_str());
+            let mut request = on_queue(session, source, input, wire::call::Call::Get(get));
             request.waits = !options.wait.is_zero();
             request
         });
@@ -446,8 +450,14 @@ fn put_of(message: Message) -> wire::call::Call {
 }
 
 /// The call on the session's handle for this queue and purpose.
-fn on_queue(session: &Session, queue: &str, purpose: Purpose, mut call: wire::call::Call) -> Request {
-    let handle = session.named_handle(queue, purpose);
+/// `source` is the queue, and which of its messages.
+fn on_queue(
+    session: &Session,
+    (queue, selector): (&str, &str),
+    purpose: Purpose,
+    mut call: wire::call::Call,
+) -> Request {
+    let handle = session.named_handle(queue, selector, purpose);
     match &mut call {
         wire::call::Call::Put(put) => put.to = Some(wire::put::To::Handle(handle)),
         wire::call::Call::Get(get) => get.handle = handle,

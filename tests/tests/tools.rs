@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio_stream::StreamExt;
-use trimaran_client::{Attributes, Connection, Descriptor, Message, Persistence, hex};
+use trimaran_client::{Attributes, Connection, Descriptor, GetOptions, Message, Persistence, hex, reason};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::faults::Chance;
 use trimaran_tests::process::{Cluster, Plan, Typed, seed};
@@ -329,6 +329,53 @@ async fn no_message_is_lost_while_it_is_taken() {
     // Killed between the file and the commit, one can be in both.
     let twice = found.values().filter(|times| **times > 1).count();
     assert!(twice <= 1, "{twice} messages are in two places");
+}
+
+/// Messages are selected, groups come in their order, and a message that is locked is nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_selected_grouped_and_locked() {
+    let cluster = Cluster::start(Plan::default());
+    let typed = Typed::of(&cluster);
+    let connection = cluster.connect().await;
+    create(&connection, "A").await;
+    let queue = connection.queue("A");
+    // Two groups, each in two pieces between those of the other, the second one without its end.
+    let parts = [("g1", 1, false), ("g2", 1, false), ("g1", 2, true), ("g2", 2, false)];
+    for (group, number, is_last) in parts {
+        let mut message = Message::text(format!("{group}.{number}")).group_id(group).priority(3);
+        message.descriptor.message_sequence_number = Some(number);
+        message.descriptor.message_flags = if is_last { 24 } else { 8 };
+        queue.put(message).await.expect("it is put");
+    }
+    queue.put(Message::text("urgent").priority(8)).await.expect("it is put");
+    let urgent = "JMSPriority>4";
+    typed.expect(&format!("trimaran browse A --bodies --selector {urgent}"), 0, &["urgent"]);
+    typed.expect("trimaran browse A --selector JMSPriority>", 1, &["2459"]);
+    typed.expect("trimaran browse A --bodies --logical-order", 0, &["urgent\ng1.1\ng1.2\ng2.1\ng2.2\n"]);
+    let selected = queue.get_with(GetOptions::new().selector(urgent)).await.expect("a valid selector");
+    assert_eq!(selected.expect("it is there").as_text(), Some("urgent"));
+    assert!(queue.get_with(GetOptions::new().selector(urgent)).await.expect("as before").is_none());
+    let delivery = queue.get_under_syncpoint(GetOptions::new().selector("JMSPriority = 3")).await;
+    delivery.expect("a valid selector").expect("it is there").backout().await.expect("it comes back");
+
+    let mut cursor = queue.cursor();
+    assert!(cursor.lock().await.is_err_and(|error| error.reason() == Some(reason::NO_MSG_UNDER_CURSOR)));
+    assert_eq!(cursor.next().await.expect("browsed").expect("the first").as_text(), Some("g1.1"));
+    assert!(cursor.lock().await.expect("it is there"));
+    let shown = typed.expect("trimaran browse A --bodies", 0, &["g2.1\ng1.2\ng2.2\n"]);
+    assert!(!shown.contains("g1.1"), "{shown}");
+    assert!(cursor.unlock().await.expect("what was locked") && !cursor.unlock().await.expect("once"));
+
+    let whole = GetOptions::new().logical_order().all_messages_available();
+    let mut unit = connection.unit_of_work().await.expect("a unit");
+    for expected in ["g1.1", "g1.2"] {
+        let message = unit.get("A", whole.clone()).await.expect("it can be got").expect("it is there");
+        assert_eq!(message.as_text(), Some(expected));
+    }
+    unit.commit().await.expect("committed");
+    let shown = typed.expect("trimaran get A --all --logical-order --all-available", 0, &[]);
+    assert!(!shown.contains("g2"), "the end of that group is not there: {shown}");
+    typed.expect("trimaran get A --all --logical-order", 0, &["g2.1\ng2.2\n"]);
 }
 
 /// Authorities are given, shown, dumped, made again from their dump, and taken away, and all three commands say what they are worth.

@@ -208,6 +208,8 @@ enum SlotKind {
 
 struct Handle {
     queue: String,
+    /// Which messages it is about; empty for all.
+    selector: String,
     purpose: Purpose,
     state: HandleState,
     /// Got outside syncpoint for a future that was dropped meanwhile; the next get takes them.
@@ -295,13 +297,14 @@ impl Session {
     // Handles
 
     /// Reserves a handle; it is opened by the first call on it.
-    pub(crate) fn add_handle(&self, queue: &str, purpose: Purpose) -> u32 {
+    pub(crate) fn add_handle(&self, queue: &str, selector: &str, purpose: Purpose) -> u32 {
         let mut state = self.lock();
         let handle = state.next_handle;
         state.next_handle =
             state.next_handle.checked_add(1).expect("four thousand million handles are enough");
         let entry = Handle {
             queue: queue.to_string(),
+            selector: selector.to_string(),
             purpose,
             state: HandleState::Closed,
             stashed: VecDeque::new(),
@@ -310,16 +313,26 @@ impl Session {
         handle
     }
 
-    /// The handle of a session for units, which has one per queue and purpose.
-    pub(crate) fn named_handle(&self, queue: &str, purpose: Purpose) -> u32 {
-        let found = {
+    /// The handle of a session for units, which has one per queue and purpose, and one more for the selector that was used last.
+    pub(crate) fn named_handle(&self, queue: &str, selector: &str, purpose: Purpose) -> u32 {
+        let (found, other) = {
             let state = self.lock();
-            let mut handles = state.handles.iter();
-            handles
-                .find(|(_, entry)| entry.queue == queue && entry.purpose == purpose)
-                .map(|(handle, _)| *handle)
+            let of_queue =
+                state.handles.iter().filter(|(_, entry)| entry.queue == queue && entry.purpose == purpose);
+            let (mut found, mut other) = (None, None);
+            for (handle, entry) in of_queue {
+                match entry.selector == selector {
+                    true => found = Some(*handle),
+                    false if !entry.selector.is_empty() => other = Some(*handle),
+                    false => {}
+                }
+            }
+            (found, other)
         };
-        found.unwrap_or_else(|| self.add_handle(queue, purpose))
+        if found.is_none() && !selector.is_empty() {
+            other.into_iter().for_each(|other| self.remove_handle(other));
+        }
+        found.unwrap_or_else(|| self.add_handle(queue, selector, purpose))
     }
 
     pub(crate) fn remove_handle(&self, handle: u32) {

@@ -80,7 +80,7 @@ impl State {
             browse: entry.purpose.browse,
             inquire: entry.purpose.inquire,
             dynamic_queue: String::new(),
-            selector: String::new(),
+            selector: entry.selector.clone(),
         };
         if stale {
             self.close_handle(handle);

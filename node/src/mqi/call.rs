@@ -172,9 +172,17 @@ pub struct Get {
     pub max_length: Option<usize>,
     /// MQGMO_ACCEPT_TRUNCATED_MSG: of a longer one its beginning is given, and the message goes (2079). Else it stays (2080).
     pub accept_truncated: bool,
+    /// The program's MQMD is of version 1: a message of a group has an MQMDE in front of its body, which takes room, too.
+    pub extended: bool,
+    /// MQGMO_LOCK, of a browse: the message is there for this handle only, until it takes it, browses another one, is unlocked or
+    /// closed. A handle has one message locked at most.
+    pub lock: bool,
 }
 
 impl Get {
+    /// Bytes of the MQMDE that is in front of a message of a group for such a program.
+    pub const EXTENSION_BYTES: usize = 72;
+
     /// Whether it makes such a message part of the unit of work.
     pub fn is_in_unit(&self, is_persistent: bool) -> bool {
         self.syncpoint || (self.syncpoint_if_persistent && is_persistent)
@@ -210,11 +218,18 @@ pub enum GetMode {
     BrowseNext,
     /// MQGMO_BROWSE_MSG_UNDER_CURSOR: looked at once more.
     BrowseUnderCursor,
+    /// MQGMO_UNLOCK: no message is got. What the handle has locked is there for others again; 2209, a warning, where that is nothing.
+    Unlock,
 }
 
 impl GetMode {
     /// Whether the message stays where it is.
     pub fn is_browse(self) -> bool {
         matches!(self, GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor)
+    }
+
+    /// Whether the message leaves its queue.
+    pub fn takes(self) -> bool {
+        matches!(self, GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Admin, Call, Context, Get, OpenOptions, Operate, Put, PutTarget, Refusal, Wait};
+use super::{Admin, Call, Context, Get, GetMode, OpenOptions, Operate, Put, PutTarget, Refusal, Wait};
 use crate::types::definition::{Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, Value, sentence};
 use crate::types::{
     CorrelationId, GroupId, HandleId, InGroup, MessageId, ObjectName, ProducerId, ProducerSequence, Reason,
@@ -237,6 +237,13 @@ impl Get {
         if self.mode.is_browse() && self.is_in_unit(true) {
             return Err(options("A browse takes nothing and cannot be under syncpoint."));
         }
+        if self.lock && !self.mode.is_browse() {
+            return Err(options("A message is locked while it is browsed."));
+        }
+        let is_more = self.is_in_unit(true) || self.wait != Wait::No || !self.selection.is_any();
+        if self.mode == GetMode::Unlock && is_more {
+            return Err(options("To unlock is asked for alone: it is about what the handle has locked."));
+        }
         Ok(())
     }
 }
@@ -288,7 +295,7 @@ impl Call {
         match self {
             Call::Put(put) => !put.syncpoint,
             // Under "syncpoint if persistent" a message that is not persistent leaves at once.
-            Call::Get(get) => !get.is_in_unit(false) && !get.mode.is_browse(),
+            Call::Get(get) => !get.is_in_unit(false) && get.mode.takes(),
             Call::Admin(Admin::Display { .. } | Admin::Sessions { .. })
             | Call::Operate(Operate::Status | Operate::Failovers { .. } | Operate::Trail { .. }) => false,
             Call::Commit { .. } | Call::Set { .. } | Call::Admin(_) | Call::Operate(_) => true,
@@ -315,7 +322,6 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqi::GetMode;
 
     fn put() -> Put {
         let to = PutTarget::Handle(HandleId(1));
@@ -381,7 +387,11 @@ mod tests {
             selection: Default::default(),
             max_length: None,
             accept_truncated: false,
+            extended: false,
+            lock: false,
         };
+        let takes = Get { mode: GetMode::Destructive, syncpoint: false, lock: true, ..get.clone() };
+        let unlocks = Get { mode: GetMode::Unlock, syncpoint: false, wait: Wait::Forever, ..get.clone() };
         let wrong = [
             nothing.check(),
             exclusive.check(),
@@ -389,6 +399,8 @@ mod tests {
             nobody.check(),
             zeroth.check(),
             get.check(),
+            takes.check(),
+            unlocks.check(),
             UnitId::new(Bytes::new()).map(drop),
             UnitId::new(Bytes::from_static(&[1; 25])).map(drop),
             ProducerId::new(Bytes::from_static(&[1; 65])).map(drop),

@@ -95,7 +95,7 @@ impl Groups {
             GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor => {
                 warning(self.got, get.selection.logical_order)
             }
-            GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor => None,
+            GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor | GetMode::Unlock => None,
         }
     }
 
@@ -126,7 +126,7 @@ impl Groups {
     pub fn seek(&self, get: &Get) -> Result<Selection, Reason> {
         let asked = get.selection;
         let begun = match get.mode {
-            GetMode::UnderCursor | GetMode::BrowseUnderCursor => return Ok(asked),
+            GetMode::UnderCursor | GetMode::BrowseUnderCursor | GetMode::Unlock => return Ok(asked),
             GetMode::BrowseNext if self.browses_logically.is_some_and(|is| is != asked.logical_order) => {
                 return Err(Reason::InconsistentBrowse);
             }
@@ -164,7 +164,7 @@ impl Groups {
                 self.browsed = begun(message, call);
                 self.browses_logically = Some(call.in_logical_order);
             }
-            GetMode::BrowseUnderCursor => {}
+            GetMode::BrowseUnderCursor | GetMode::Unlock => {}
         }
         debug_assert!(
             self.browsed.is_none() || self.browses_logically.is_some(),
@@ -229,6 +229,8 @@ mod tests {
             selection: Selection { logical_order, whole_groups: true, ..Selection::default() },
             max_length: None,
             accept_truncated: false,
+            extended: false,
+            lock: false,
         }
     }
 

@@ -462,7 +462,7 @@ impl Replica {
                 let leading = self.standing.leading();
                 let owner = leading.and_then(|leading| leading.reservations.owner(pack.queue, position));
                 // Else somebody is about to be given it; see `free` for what comes back.
-                if matches!(owner, None | Some(Owner::Unit(_))) {
+                if matches!(owner, None | Some(Owner::Unit(_) | Owner::Lock(..))) {
                     slot.message = None;
                 }
             }

@@ -21,8 +21,8 @@ use super::turn::{INDEX, LOOK, Turn};
 use crate::qmgr::{Groups, Queue, QueueManager, Slot};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    FixedHasher, GroupId, Instant, LookupMap, MessageSelector, Position, QueueId, Selection, SessionId,
-    WallTime,
+    FixedHasher, GroupId, HandleId, Instant, LookupMap, MessageSelector, Position, QueueId, Selection,
+    SessionId, WallTime,
 };
 
 /// Who may take a reserved message.
@@ -32,6 +32,8 @@ pub(super) enum Owner {
     Get(SessionId),
     /// A unit of work, which was given the message.
     Unit(SessionId),
+    /// A handle that has browsed the message and keeps it from others.
+    Lock(SessionId, HandleId),
     /// The queue manager itself: a message that is being moved to its backout queue.
     Mover,
     /// The same: a message whose time is over and that asks to be told of it.

@@ -17,11 +17,19 @@ use crate::types::{Position, QueueId, Reason, SessionId, Token};
 impl Replica {
     /// Gives the get back when the turn was too short to find its message.
     pub(super) fn on_get(&mut self, session: SessionId, token: Token, mut get: Get) -> Option<Get> {
+        if get.mode == GetMode::Unlock {
+            let completion = self.unlock(session, get.handle);
+            self.answer(session, token, completion);
+            return None;
+        }
         let begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
         debug_assert!(begun.is_none_or(|begun| begun.token == token), "a search that nobody goes on with");
         let checked = self.check_get(session, &mut get);
         let found = match checked {
-            Ok(queue) => self.find(session, queue, &mut get, begun),
+            Ok(queue) => {
+                let found = self.find(session, queue, &mut get, begun);
+                self.or_locked(session, &get, found)
+            }
             Err(_) => Found::Nothing,
         };
         let searches = &mut self.standing.own_mut().searches;
@@ -66,6 +74,9 @@ impl Replica {
     ) {
         if matches!(get.mode, GetMode::UnderCursor | GetMode::BrowseUnderCursor) {
             return self.answer(session, token, Completion::failed(Reason::NoMsgUnderCursor));
+        }
+        if get.mode.is_browse() {
+            self.end_lock(session, get.handle);
         }
         let until = match get.wait {
             Wait::No => return self.answer(session, token, Completion::failed(Reason::NoMsgAvailable)),
@@ -127,7 +138,7 @@ impl Replica {
         let behind = begun.and_then(|begun| begun.behind);
         let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
         let handle = handle.expect("checked");
-        let (cursor, upto) = (handle.cursor, handle.browsed_upto(get));
+        let (cursor, locked, upto) = (handle.cursor, handle.locked, handle.browsed_upto(get));
         let Handle { selecting, passed, .. } = handle;
         let selector = selecting.as_deref().map(Selecting::selector);
         // In logical order, what is next is settled.
@@ -139,9 +150,10 @@ impl Replica {
         let behind = match get.mode {
             GetMode::Destructive | GetMode::Ahead | GetMode::BrowseFirst => behind,
             GetMode::BrowseNext => behind.or(upto),
+            GetMode::Unlock => return Found::Nothing,
             GetMode::UnderCursor | GetMode::BrowseUnderCursor => {
                 let is_there = |at: &Position| {
-                    !reservations.is_reserved(queue, *at)
+                    (locked == Some(*at) || !reservations.is_reserved(queue, *at))
                         && contents.slot(*at).is_some_and(|slot| !slot.is_expired(now))
                 };
                 return cursor.filter(is_there).map_or(Found::Nothing, Found::Message);
@@ -176,8 +188,10 @@ impl Replica {
             return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));
         }
         let slot = contents.slot(position).expect("found");
-        let length = slot.body_length as usize;
-        let cut = get.max_length.filter(|max| *max < length);
+        let is_extended = get.extended && slot.in_group().is_some();
+        let extension = if is_extended { Get::EXTENSION_BYTES } else { 0 };
+        let length = slot.body_length as usize + extension;
+        let cut = get.max_length.filter(|max| *max < length).map(|max| max.saturating_sub(extension));
         let handle = state.handles.get_mut(&get.handle).expect("checked");
         let call = GroupCall {
             in_logical_order: get.selection.logical_order,
@@ -198,6 +212,7 @@ impl Replica {
         }
         if get.mode.is_browse() {
             self.stats.browses += 1;
+            self.lock(session, queue, position, get);
             return self.show(session, token, queue, position, cut, Some(get));
         }
         self.stats.gets += 1;
@@ -213,7 +228,11 @@ impl Replica {
             state.unsaid.insert(token, Unsaid { handle: get.handle, before, warning });
         }
         let owner = if in_unit { Owner::Unit(session) } else { Owner::Get(session) };
-        self.standing.own_mut().reservations.reserve(contents, position, owner);
+        let reservations = &mut self.standing.own_mut().reservations;
+        if handle.locked.take_if(|locked| *locked == position).is_some() {
+            reservations.release(queue, position);
+        }
+        reservations.reserve(contents, position, owner);
         if in_unit {
             state.unit.begin(decided);
             state.unit.gets.push((queue, position));

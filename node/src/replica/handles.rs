@@ -112,7 +112,7 @@ impl Replica {
         state.check_handle(handle, most)?;
         let is_alias = alias.is_some();
         let passed = Passed::default();
-        let (cursor, anchor, groups) = (None, None, Groups::default());
+        let (cursor, locked, anchor, groups) = (None, None, None, Groups::default());
         let opened = Handle {
             queue,
             name,
@@ -121,6 +121,7 @@ impl Replica {
             selecting,
             passed,
             cursor,
+            locked,
             anchor,
             groups,
             put_upto: None,
@@ -154,6 +155,7 @@ impl Replica {
         }
         let closed = self.sessions.get_mut(session).and_then(|session| session.handles.remove(&handle));
         let closed = closed.expect("just seen");
+        self.end_lock_of(&closed);
         self.sessions.note_close(&closed);
         self.turn.spend(closed.burden());
         if closed.made || close != CloseOption::Keep {

@@ -9,6 +9,7 @@ use super::Replica;
 use super::free::Owner;
 use super::leading::Leading;
 use super::leaving::Left;
+use super::locks::{Lock, locks_of};
 use super::proposals::{Item, Waiting};
 use super::sessions::Session;
 use super::units::NotPersistent;
@@ -360,6 +361,15 @@ impl Replica {
             "a message is in a unit, or its command was proposed"
         );
         let reading = leading.readers.reserved();
+        let of_sessions = self.sessions.by_id.iter().flat_map(|(id, of)| locks_of(*id, &of.handles));
+        let locks: Vec<Lock> = of_sessions.chain(self.left.iter().flat_map(Left::locks)).collect();
+        debug_assert!(
+            locks.iter().all(|(queue, at, owner)| {
+                let is_there = self.state.queue(*queue).is_some_and(|queue| queue.slot(*at).is_some());
+                !is_there || leading.reservations.owner(*queue, *at) == Some(*owner)
+            }),
+            "what a handle has locked is nobody else's"
+        );
         let (mut leaving, mut reporting): (BTreeMap<QueueId, u64>, BTreeMap<QueueId, u64>) =
             Default::default();
         for (queue, position, owner) in leading.reservations.iter() {
@@ -370,8 +380,10 @@ impl Replica {
             *leaving.entry(queue).or_default() += u64::from(owner == Owner::Mover);
             *reporting.entry(queue).or_default() += u64::from(owner == Owner::Reporter);
             let message = (queue, position);
-            let is_held =
-                units.contains(&message) || under_way.held.contains(&message) || reading.contains(&message);
+            let is_held = units.contains(&message)
+                || under_way.held.contains(&message)
+                || reading.contains(&message)
+                || locks.contains(&(queue, position, owner));
             debug_assert!(
                 is_held || owner == Owner::Mover,
                 "{position:?} of queue {queue} is reserved for {owner:?}, and nobody waits for it"

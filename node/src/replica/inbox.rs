@@ -593,6 +593,8 @@ mod tests {
             selection: Selection::default(),
             max_length: None,
             accept_truncated: false,
+            extended: false,
+            lock: false,
         })
     }
 

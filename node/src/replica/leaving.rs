@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::administer::by_of;
 use super::free::Litter;
+use super::locks::{Lock, locks_of};
 use super::sessions::{Handle, Session};
 use super::turn::{CALL, LEAVE, SELECTOR_BYTES_A_LOOK, Turn, UNIT};
 use super::waiters::Waiters;
@@ -35,6 +36,11 @@ impl Left {
 
     pub fn handles(&self) -> impl Iterator<Item = &Handle> {
         self.session.handles.values()
+    }
+
+    /// What is still locked by them.
+    pub fn locks(&self) -> impl Iterator<Item = Lock> {
+        locks_of(self.id, &self.session.handles)
     }
 }
 
@@ -118,6 +124,7 @@ impl Replica {
             while work < HANDLES
                 && let Some((_, handle)) = session.handles.pop_first()
             {
+                self.end_lock_of(&handle);
                 self.sessions.note_close(&handle);
                 if handle.made {
                     self.doom(handle.queue, by_of(session));

@@ -74,6 +74,7 @@ mod loads;
 mod instances;
 mod channels;
 mod listeners;
+mod locks;
 mod admission;
 mod calls;
 mod handles;

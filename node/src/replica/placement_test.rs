@@ -122,6 +122,8 @@ pub(super) fn get(syncpoint: bool) -> Call {
         selection: Selection::default(),
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     })
 }
 

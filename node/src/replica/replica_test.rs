@@ -356,6 +356,8 @@ fn get() -> Get {
         syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     }
 }
 

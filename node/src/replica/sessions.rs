@@ -74,6 +74,8 @@ pub(super) struct Handle {
     pub passed: Passed,
     /// The message that was browsed last.
     pub cursor: Option<Position>,
+    /// The message that nobody else sees (MQGMO_LOCK), see `locks.rs`.
+    pub locked: Option<Position>,
     /// The same, or the first message of its group where groups are browsed in logical order.
     pub anchor: Option<Position>,
     /// What was begun of groups.
@@ -491,6 +493,7 @@ mod tests {
             selecting: None,
             passed: Passed::default(),
             cursor: None,
+            locked: None,
             anchor: None,
             groups: Groups::default(),
             put_upto: None,

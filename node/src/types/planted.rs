@@ -53,6 +53,10 @@ pub enum Bug {
     CutWaitsOff,
     /// A put over a channel is there at once, whatever it says of syncpoint.
     ChannelSyncpoint,
+    /// Read ahead takes persistent messages as it takes others.
+    AheadForGood,
+    /// A channel takes one connection more than MAXINST says.
+    OnePlaceMore,
 }
 
 #[cfg(feature = "planted-bugs")]

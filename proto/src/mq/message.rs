@@ -35,6 +35,29 @@ versioned! {
     }
 }
 
+versioned! {
+    /// MQMDE (72 bytes): what an MQMD of version 1 does not have, in front of the data. Encoding, CCSID and format are those of what follows.
+    Mde(b"MDE ", 2, "no MQMDE of version 2 begins here") {
+        length: i32, 1;
+        encoding: i32, 1;
+        ccsid: i32, 1;
+        format: Text<8>, 1;
+        flags: u32, 1;
+        group_id: Raw<24>, 1;
+        sequence_number: i32, 1;
+        offset: i32, 1;
+        message_flags: u32, 1;
+        original_length: i32, 1;
+    }
+}
+
+impl Mde {
+    /// MQMDE_LENGTH_2.
+    pub const BYTES: usize = 72;
+    /// MQFMT_MD_EXTENSION.
+    pub const FORMAT: &'static str = "MQHMDE";
+}
+
 impl Md {
     /// Bytes of version 2.
     pub const BYTES: usize = 364;

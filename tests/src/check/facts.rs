@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub deliveries: BTreeMap<BodyKey, Vec<Delivery<'a>>>,
     pub uncertain: BTreeMap<u32, Vec<Uncertain>>,
     pub commits: BTreeMap<UnitNumber, (u64, Option<u64>)>,
+    /// By queue: from when until when a browse may have locked a message.
+    locks: BTreeMap<u32, Vec<(u64, u64)>>,
 }
 
 /// How long an unanswered get may go on holding a message: until its node notices that its client is gone.
@@ -131,6 +133,12 @@ impl Facts<'_> {
                     }
                     None => {}
                 },
+                What::Browse(browse)
+                    if browse.locks && operation.answer != Answer::Refused(Reason::NoMsgAvailable) =>
+                {
+                    let until = browse.unlocked.unwrap_or(operation.begun + HOLD_US_MAX);
+                    facts.locks.entry(browse.queue).or_default().push((operation.begun, until));
+                }
                 _ => {}
             }
         }
@@ -146,11 +154,13 @@ impl Facts<'_> {
         self.puts.get(&key).is_some_and(|put| put.perhaps_twice)
     }
 
-    /// Whether an unanswered get may have held some message of the queue at some time in the interval.
+    /// Whether an unanswered get, or a browse that locks, may have held some message of the queue at some time in the interval.
     pub fn may_have_been_held(&self, queue: u32, from: u64, until: u64) -> bool {
-        self.uncertain
-            .get(&queue)
-            .is_some_and(|list| list.iter().any(|get| get.begun <= until && get.begun + HOLD_US_MAX >= from))
+        let meets = |begun: u64, ended: u64| begun <= until && ended >= from;
+        let gets = self.uncertain.get(&queue).into_iter().flatten();
+        let locks = self.locks.get(&queue).into_iter().flatten();
+        gets.map(|get| get.begun).any(|begun| meets(begun, begun + HOLD_US_MAX))
+            || locks.copied().any(|(begun, ended)| meets(begun, ended))
     }
 
     pub fn uncertain_plain(&self, queue: u32) -> usize {

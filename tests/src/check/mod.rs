@@ -21,6 +21,7 @@ pub mod versions;
 pub mod failovers;
 pub mod trail;
 pub mod canaries;
+pub mod instances;
 pub mod placement;
 
 pub mod facts;

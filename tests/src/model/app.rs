@@ -55,22 +55,60 @@ pub enum Output {
 
 #[derive(Clone, Debug)]
 enum Todo {
-    Put { queue: usize, syncpoint: bool },
-    Repeat { sequence: u64 },
-    Get { queue: usize, syncpoint: bool, wait_ms: u64 },
-    GetById { queue: usize, by: By, wait_ms: u64 },
-    Flood { queue: usize },
-    Inhibit { queue: usize, enabled: bool },
-    Browse { queue: usize, walk: u32, first: bool },
-    TakeUnderCursor { queue: usize },
+    Put {
+        queue: usize,
+        syncpoint: bool,
+    },
+    Repeat {
+        sequence: u64,
+    },
+    Get {
+        queue: usize,
+        syncpoint: bool,
+        wait_ms: u64,
+    },
+    GetById {
+        queue: usize,
+        by: By,
+        wait_ms: u64,
+    },
+    Flood {
+        queue: usize,
+    },
+    Inhibit {
+        queue: usize,
+        enabled: bool,
+    },
+    Browse {
+        queue: usize,
+        walk: u32,
+        first: bool,
+    },
+    /// What was locked by this operation, if something was.
+    TakeUnderCursor {
+        queue: usize,
+        locked: Option<usize>,
+    },
+    /// `is_sure`: nothing can have ended the lock.
+    Unlock {
+        queue: usize,
+        locked: usize,
+        is_sure: bool,
+    },
     Commit,
     Backout,
     Disconnect,
-    Think { us: u64 },
-    Inquire { queue: usize },
+    Think {
+        us: u64,
+    },
+    Inquire {
+        queue: usize,
+    },
     Ping,
     Administer,
-    Ask { asking: Asking },
+    Ask {
+        asking: Asking,
+    },
     DrainNext,
 }
 
@@ -92,7 +130,8 @@ struct Pending {
 enum Kind {
     Open,
     Put { sequence: Option<u64>, syncpoint: bool },
-    Get { queue: usize, syncpoint: bool },
+    Get { queue: usize, syncpoint: bool, locked: Option<usize> },
+    Unlock { locked: usize, is_sure: bool },
     Browse { queue: usize, walk: u32 },
     Commit,
     Backout,
@@ -380,13 +419,29 @@ impl App {
                 operation.answer = if completion.is_failed() { Answer::Refused(reason) } else { Answer::Ok };
             }
         }
+        if reason == Reason::NoMsgAvailable {
+            self.check_wait(&pending, now, history);
+        }
         match pending.kind.clone() {
             Kind::Open | Kind::Other => {}
             Kind::Put { sequence, syncpoint } => {
                 self.on_put_answered(&pending, sequence, syncpoint, &completion, moved, unknown, history)
             }
-            Kind::Get { queue, syncpoint } => {
+            Kind::Get { queue, syncpoint, locked } => {
+                match locked {
+                    // It was refused for another reason, and what was locked may still be so.
+                    Some(locked) if completion.is_failed() && reason != Reason::NoMsgUnderCursor => {
+                        self.todo.push_front(Todo::Unlock { queue, locked, is_sure: false });
+                    }
+                    Some(locked) => self.on_lock_ended(locked, true, &completion, now, history),
+                    None => {}
+                }
                 self.on_got(&pending, queue, syncpoint, completion, unknown, now, history)
+            }
+            // After a lost connection the lock goes with its session.
+            Kind::Unlock { .. } if completion.is_failed() => {}
+            Kind::Unlock { locked, is_sure } => {
+                self.on_lock_ended(locked, is_sure, &completion, now, history);
             }
             Kind::Browse { queue, walk } => self.on_browsed(&pending, queue, walk, completion, history),
             Kind::Commit => {
@@ -422,6 +477,18 @@ impl App {
         if moved || unknown {
             out.push(Output::Disconnect);
             self.on_broken(now, history);
+        }
+    }
+
+    /// There is no message: that is known when the time to wait is over, by a clock that may be a little fast.
+    fn check_wait(&mut self, pending: &Pending, now: u64, history: &History) {
+        let Some(number) = pending.operation else { return };
+        let begun = history.operations[number].begun;
+        let wait_us = pending.deadline - ANSWER_MAX_US - begun;
+        if now < begun + wait_us - wait_us / 100 {
+            let waited = now - begun;
+            self.complaints
+                .push(format!("a get was to wait for {wait_us} us, and was told 2033 after {waited}"));
         }
     }
 
@@ -519,6 +586,23 @@ impl App {
         }
     }
 
+    /// What was locked was taken or unlocked: it was there, and nobody else's.
+    fn on_lock_ended(
+        &mut self,
+        locked: usize,
+        is_sure: bool,
+        completion: &Completion,
+        now: u64,
+        history: &mut History,
+    ) {
+        let What::Browse(browse) = &mut history.operations[locked].what else { return };
+        browse.unlocked = Some(now);
+        let Some(key) = browse.got.as_ref().map(|got| got.key) else { return };
+        if is_sure && matches!(completion.reason, Reason::NoMsgUnderCursor | Reason::NoMsgLocked) {
+            self.complaints.push(format!("{key:?} was locked, and then was not: {}", completion.reason));
+        }
+    }
+
     fn on_browsed(
         &mut self,
         pending: &Pending,
@@ -528,6 +612,8 @@ impl App {
         history: &mut History,
     ) {
         let Some(number) = pending.operation else { return };
+        let expires =
+            matches!(&completion.data, Data::Got { message, .. } if message.descriptor.expiry.is_some());
         let delivery = self.delivery(queue, &completion);
         let more = delivery.is_some();
         if let What::Browse(browse) = &mut history.operations[number].what {
@@ -535,9 +621,18 @@ impl App {
             browse.end = completion.reason == Reason::NoMsgAvailable;
         }
         // Most walks end before a long queue does: otherwise browsing is most of what a run does.
+        if more && locks(&self.habits, walk) {
+            // At once, so that it is known for how long nobody else saw it.
+            let todo = match walk.is_multiple_of(2) && !expires {
+                true => Todo::TakeUnderCursor { queue, locked: Some(number) },
+                false => Todo::Unlock { queue, locked: number, is_sure: true },
+            };
+            self.todo.push_front(todo);
+            return;
+        }
         if more && !self.rng.chance(30) {
             if self.habits.take_under_cursor > 0 && self.rng.chance(300) {
-                self.todo.push_front(Todo::TakeUnderCursor { queue });
+                self.todo.push_front(Todo::TakeUnderCursor { queue, locked: None });
             } else {
                 self.todo.push_front(Todo::Browse { queue, walk, first: false });
             }
@@ -846,10 +941,19 @@ impl App {
                 self.todo.push_front(Todo::Commit);
                 self.get(session, queue, get, true, now, history, out);
             }
-            Todo::TakeUnderCursor { queue } => {
+            Todo::TakeUnderCursor { queue, locked } => {
                 let get = MqGet { mode: GetMode::UnderCursor, ..plain_get(queue, true, Wait::No) };
                 self.todo.push_front(Todo::Commit);
                 self.get(session, queue, get, true, now, history, out);
+                if let Some(Pending { kind: Kind::Get { locked: takes, .. }, .. }) =
+                    self.pending.get_mut(&self.token_last)
+                {
+                    *takes = locked;
+                }
+            }
+            Todo::Unlock { queue, locked, is_sure } => {
+                let get = MqGet { mode: GetMode::Unlock, ..plain_get(queue, false, Wait::No) };
+                self.call(Call::Get(get), None, Kind::Unlock { locked, is_sure }, now, 0, out);
             }
             Todo::Flood { queue } => {
                 let group_id = GroupId::from_slice(b"nobody's");
@@ -867,9 +971,18 @@ impl App {
             Todo::Browse { queue, walk, first } => {
                 let mode = if first { GetMode::BrowseFirst } else { GetMode::BrowseNext };
                 let wait_ms = if self.rng.chance(100) { self.draw_wait() } else { 0 };
-                let get = MqGet { mode, ..plain_get(queue, false, wait_of(wait_ms)) };
+                let lock = locks(&self.habits, walk);
+                let get = MqGet { mode, lock, ..plain_get(queue, false, wait_of(wait_ms)) };
                 let number = queue_number(self.queue_manager, queue);
-                let what = What::Browse(Browse { queue: number, walk, first, got: None, end: false });
+                let what = What::Browse(Browse {
+                    queue: number,
+                    walk,
+                    first,
+                    got: None,
+                    end: false,
+                    locks: lock,
+                    unlocked: None,
+                });
                 let operation = history.begin(self.number, session, now, what);
                 let wait_us = wait_ms * 1_000;
                 self.call(Call::Get(get), Some(operation), Kind::Browse { queue, walk }, now, wait_us, out);
@@ -1019,7 +1132,7 @@ impl App {
         let number = queue_number(self.queue_manager, queue);
         let what = What::Get(Get { queue: number, unit, selective, got: None });
         let operation = history.begin(self.number, session, now, what);
-        let kind = Kind::Get { queue, syncpoint: get.syncpoint };
+        let kind = Kind::Get { queue, syncpoint: get.syncpoint, locked: None };
         self.call(Call::Get(get), Some(operation), kind, now, wait_us, out);
     }
 
@@ -1050,6 +1163,11 @@ impl App {
     }
 }
 
+/// Whether a program locks what it browses on this walk: some of those that take what their cursor stands on.
+fn locks(habits: &Habits, walk: u32) -> bool {
+    habits.take_under_cursor > 0 && walk % 4 > 1
+}
+
 fn wait_of(wait_ms: u64) -> Wait {
     if wait_ms == 0 { Wait::No } else { Wait::For(Duration::from_millis(wait_ms)) }
 }
@@ -1068,6 +1186,8 @@ fn plain_get(queue: usize, syncpoint: bool, wait: Wait) -> MqGet {
         syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     }
 }
 

@@ -204,6 +204,8 @@ impl Canary {
             selection: Selection { message_id: Some(message_id), ..Selection::default() },
             max_length: None,
             accept_truncated: false,
+            extended: false,
+            lock: false,
         };
         self.ask(Call::Get(get), out);
     }

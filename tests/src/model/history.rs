@@ -138,6 +138,10 @@ pub struct Browse {
     pub got: Option<Delivery>,
     /// 2033: the walk saw everything.
     pub end: bool,
+    /// It asked to have the message locked.
+    pub locks: bool,
+    /// When the program knew that the lock was over, if it does.
+    pub unlocked: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

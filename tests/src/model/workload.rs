@@ -6,7 +6,9 @@ use trimaran_node::types::ObjectName;
 use trimaran_node::types::definition::{Changes, ObjectKind, ObjectRef};
 
 use super::history::QueueFacts;
+use crate::check::instances;
 use crate::sim::rng::Rng;
+use crate::sim::wire::CHANNEL;
 
 /// The queues of each queue manager, in this order.
 pub const QUEUES: [&str; 7] =
@@ -47,6 +49,19 @@ pub fn definitions() -> Vec<Admin> {
         changes: Changes::parse(kind, attributes.iter().copied()).expect("valid"),
     }));
     definitions
+}
+
+/// The channel that programs come through, with fewer places than they would take.
+pub fn channel(queue_manager: usize) -> Admin {
+    let (maxinst, maxinstc) = instances::limits(queue_manager);
+    let limits = [("MAXINST", maxinst.to_string()), ("MAXINSTC", maxinstc.to_string())];
+    let attributes = limits.iter().map(|(name, value)| (*name, value.as_str()));
+    Admin::Define {
+        object: ObjectRef::new(ObjectKind::Channel, CHANNEL),
+        like: String::new(),
+        replace: false,
+        changes: Changes::parse(ObjectKind::Channel, attributes).expect("valid"),
+    }
 }
 
 /// Objects of every other kind, for administrators to alter.

@@ -51,8 +51,8 @@ app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [grou
                        [segment] [segmentation]
                        [report=coa,cod+data,expiration+all,exception,pass_ids,discard,pass_expiry] [replyto=QUEUE[@QMGR]]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
-                       [logical] [whole] [number=N] [ahead]
-app A browse QUEUE [next] [under] [correl=X] [wait=2s] [logical] [whole]
+                       [logical] [whole] [number=N] [ahead] [extended]
+app A browse QUEUE [next] [under] [lock] [correl=X] [wait=2s] [logical] [whole]      app A unlock QUEUE
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME] [selector="color = 'red'"]
 app A close QUEUE [delete] [purge]
@@ -815,6 +815,10 @@ impl Runner {
                 let handle = self.handle(program, &queue()?, None)?;
                 Call::Get(get(handle, verb == "browse", rest)?)
             }
+            "unlock" => {
+                let handle = self.handle(program, &queue()?, None)?;
+                Call::Get(Get { mode: GetMode::Unlock, ..get(handle, false, rest)? })
+            }
             "commit" => Call::Commit { unit: setting(rest, "unit").map(unit), units_decided: None },
             "backout" => Call::Backout,
             "outcome" => Call::UnitOutcome {
@@ -1028,6 +1032,8 @@ fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> 
         syncpoint_if_persistent: false,
         max_length: number(words, "max")?.map(|value| value as usize),
         accept_truncated: has(words, "truncate"),
+        extended: has(words, "extended"),
+        lock: has(words, "lock"),
     })
 }
 

@@ -84,6 +84,19 @@ pub struct OpenSession {
     pub calls: BTreeMap<u64, u64>,
     /// A network fault ate something of it: nothing passes any more.
     pub stuck: bool,
+    /// Of a connection through a channel: whether it is the instance, or the program's own session.
+    pub part: Part,
+}
+
+/// A connection through a channel is two sessions: its instance of the channel, and the one of its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A connection with frames has one session.
+    Whole,
+    /// From where it comes, and its program's session, when that is connected. A place is settled when its turn comes.
+    Instance { host: u8, place: Option<bool>, of: Option<u64> },
+    /// With its instance.
+    Program { instance: u64 },
 }
 
 pub struct Mind {

@@ -13,6 +13,7 @@ use super::schedule::Fault;
 /// Things that must happen in any good set of runs; one that never does means that the design of the runs is bad.
 pub const MARKS_WANTED: &[&str] = &[
     "began to serve",
+    "channel had no place",
     "duplicates suppressed",
     "entries replayed at start",
     "log cut",
@@ -24,6 +25,8 @@ pub const MARKS_WANTED: &[&str] = &[
     "peer's process found gone",
     "process ended because its disk failed",
     "program connected over a channel",
+    "program connected that is called back",
+    "program connected that reads ahead",
     "rows loaded",
     "rows stored",
     "session closed by its node",

@@ -104,10 +104,12 @@ pub enum Planted {
     TrustAgent,
     ChannelSyncpoint,
     CutWaitsOff,
+    AheadForGood,
+    OnePlaceMore,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 27] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 30] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -168,6 +170,8 @@ impl Planted {
             "cut-waits-off",
             "in a planned move the address goes while gets wait that came by it",
         ),
+        (Planted::AheadForGood, "ahead-for-good", "a persistent message is got ahead of its program, too"),
+        (Planted::OnePlaceMore, "one-place-more", "a channel takes one connection more than MAXINST says"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -491,6 +495,8 @@ fn plant(planted: Option<Planted>) {
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
         Planted::CutWaitsOff => Some(Bug::CutWaitsOff),
+        Planted::AheadForGood => Some(Bug::AheadForGood),
+        Planted::OnePlaceMore => Some(Bug::OnePlaceMore),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
@@ -611,6 +617,9 @@ fn define_queues(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         for definition in workload::definitions() {
             world.ask_operator(number, definition, false);
+        }
+        if Tongue::has_channels(world.plan.seed) {
+            world.ask_operator(number, workload::channel(number), false);
         }
         world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);

@@ -299,8 +299,10 @@ fn one_line(number: u64, message: &Message) -> String {
 
 /// What a count of selected messages has to say of them; "no message" is one.
 fn which(args: &SelectionArgs, count: u64) -> &'static str {
-    match (&args.message_id, &args.correlation_id, &args.group_id) {
-        (None, None, None) => "",
+    let ids = [&args.message_id, &args.correlation_id, &args.group_id];
+    let is_any = ids.iter().all(|id| id.is_none()) && args.selector.is_none() && !args.all_available;
+    match is_any {
+        true => "",
         _ if count == 1 => " that matches",
         _ => " that match",
     }
@@ -316,6 +318,15 @@ fn selection(args: &SelectionArgs) -> GetOptions {
     }
     if let Some(id) = &args.group_id {
         options = options.group_id(id);
+    }
+    if let Some(selector) = &args.selector {
+        options = options.selector(selector);
+    }
+    if args.logical_order {
+        options = options.logical_order();
+    }
+    if args.all_available {
+        options = options.all_messages_available();
     }
     options
 }

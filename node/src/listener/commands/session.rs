@@ -124,6 +124,8 @@ fn next_command() -> Call {
         selection: Selection::default(),
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     })
 }
 

@@ -174,6 +174,13 @@ pub fn producer(of: Option<wire::ProducerSequence>) -> Result<Option<ProducerSeq
 
 fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
     let mode = match wire::Browse::try_from(get.browse) {
+        Ok(browse) if get.unlock => match (browse, get.under_cursor) {
+            (wire::Browse::None, false) => GetMode::Unlock,
+            _ => {
+                let detail = "unlock is about what was locked and gets nothing: ask for it alone.";
+                return Err(refused(Reason::OptionsError, detail));
+            }
+        },
         Ok(wire::Browse::None) if get.under_cursor => GetMode::UnderCursor,
         Ok(wire::Browse::None) => GetMode::Destructive,
         Ok(_) if get.under_cursor => {
@@ -203,6 +210,8 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
         syncpoint_if_persistent: false,
         max_length: (get.max_length != 0).then_some(get.max_length as usize),
         accept_truncated: get.accept_truncated,
+        extended: false,
+        lock: get.lock,
     })
 }
 

@@ -258,6 +258,8 @@ fn get(mode: GetMode, selection: Selection) -> Get {
         syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     }
 }
 

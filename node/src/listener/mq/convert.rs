@@ -25,7 +25,8 @@ pub type Code = i32;
 
 /// The character set that 0 (MQCCSI_Q_MGR) means in a message.
 pub const CCSID: i32 = 1208;
-const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP;
+/// MQMF_* of a message that is in a group.
+pub const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP;
 /// MQENC_NATIVE, for messages that do not say.
 pub const ENCODING: i32 = 546;
 
@@ -219,11 +220,9 @@ pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
     }
 }
 
-/// MQGMO_* that are not done: signals, locks, marks. There are no segments, so COMPLETE_MSG and ALL_SEGMENTS_AVAILABLE are
+/// MQGMO_* that are not done: signals, marks. There are no segments, so COMPLETE_MSG and ALL_SEGMENTS_AVAILABLE are
 /// true of every message.
 const GET_NOT_DONE: u32 = get::SET_SIGNAL
-    | get::LOCK
-    | get::UNLOCK
     | get::MARK_BROWSE_HANDLE
     | get::MARK_BROWSE_CO_OP
     | get::UNMARK_BROWSE_CO_OP
@@ -238,7 +237,11 @@ pub struct Manner {
     pub mode: GetMode,
     pub syncpoint: bool,
     pub syncpoint_if_persistent: bool,
+    pub lock: bool,
 }
+
+/// What may be said beside MQGMO_UNLOCK, and means nothing then.
+const BESIDE_UNLOCK: u32 = get::UNLOCK | get::NO_SYNCPOINT | get::FAIL_IF_QUIESCING;
 
 pub fn manner(options: u32) -> Result<Manner, Code> {
     if options & GET_NOT_DONE != 0 {
@@ -260,9 +263,14 @@ pub fn manner(options: u32) -> Result<Manner, Code> {
         get::BROWSE_MSG_UNDER_CURSOR => GetMode::BrowseUnderCursor,
         _ => return Err(reason::OPTIONS_ERROR),
     };
+    let mode = match options & get::UNLOCK {
+        0 => mode,
+        _ if options & !BESIDE_UNLOCK != 0 => return Err(reason::OPTIONS_ERROR),
+        _ => GetMode::Unlock,
+    };
     let syncpoint = syncpoints == get::SYNCPOINT;
     let syncpoint_if_persistent = syncpoints == get::SYNCPOINT_IF_PERSISTENT;
-    Ok(Manner { mode, syncpoint, syncpoint_if_persistent })
+    Ok(Manner { mode, syncpoint, syncpoint_if_persistent, lock: options & get::LOCK != 0 })
 }
 
 pub fn wait(options: u32, interval_ms: i32) -> Result<Wait, Code> {
@@ -364,6 +372,16 @@ mod tests {
         assert_eq!((got.put_date.text().as_str(), got.put_time.text().as_str()), ("20250101", "12345678"));
         let (put_date, put_time) = (got.put_date, got.put_time);
         assert_eq!(got, Md { put_application_type: 28, put_date, put_time, ..put });
+    }
+
+    #[test]
+    fn a_browse_locks_and_an_unlock_is_asked_for_alone() {
+        let locks = manner(get::BROWSE_FIRST | get::LOCK).unwrap();
+        assert!(locks.lock && locks.mode == GetMode::BrowseFirst);
+        assert_eq!(manner(get::UNLOCK | get::NO_SYNCPOINT).unwrap().mode, GetMode::Unlock);
+        for more in [get::BROWSE_NEXT, get::LOCK, get::WAIT, get::SYNCPOINT] {
+            assert_eq!(manner(get::UNLOCK | more), Err(reason::OPTIONS_ERROR));
+        }
     }
 
     #[test]

@@ -9,15 +9,16 @@ use trimaran_proto::mq::segment::{Header, flags, types};
 use trimaran_proto::mq::{Flow, Raw, Text};
 
 use super::conversation::{Conversation, fail, message_id};
-use super::conversion::Told;
+use super::conversion::{Told, Wanted};
 use super::convert::{self, Code, Sum};
 use super::desk::Desk;
+use super::extension;
 use super::handles::Object;
-use super::objects::{Wanted, what_is_opened};
+use super::objects::{self, what_is_opened};
 use super::reading::{AHEAD_MAX, Request, Step};
 use super::unanswered::Waiting;
-use crate::mqi::{Call, Completion, Data, Get, OpenOptions, Put, PutTarget};
-use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Token};
+use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget};
+use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Selection, Token};
 
 /// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
 const STARTED: u32 = 2;
@@ -68,8 +69,8 @@ impl Conversation {
             Some(od) => {
                 let output = OpenOptions { output: true, ..OpenOptions::default() };
                 match what_is_opened(desk, od, output)? {
-                    Wanted::Queue(name) => (PutTarget::Queue(name.clone()), Some(name)),
-                    Wanted::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
+                    objects::Wanted::Queue(name) => (PutTarget::Queue(name.clone()), Some(name)),
+                    objects::Wanted::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
                 }
             }
             None => (PutTarget::Handle(HandleId(handle as u32)), self.objects.name_of(handle)),
@@ -88,7 +89,12 @@ impl Conversation {
             self.ids += 1;
             asked.md.correlation_id = Raw(message_id(desk, self.unique, self.ids));
         }
-        let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
+        let extended = extension::taken_off(&asked.md, &body)?;
+        let (md, body, sum) = match &extended {
+            Some((md, body)) => (md, body.clone(), Sum::default()),
+            None => (&asked.md, body, sum),
+        };
+        let descriptor = convert::descriptor(md, options, self.application_type)?;
         let message = Box::new(convert::message(descriptor, body, sum)?);
         let logical_order = options & put::LOGICAL_ORDER != 0;
         let context = convert::put_context(options);
@@ -319,9 +325,15 @@ fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
         syncpoint_if_persistent: manner.syncpoint_if_persistent,
         wait: convert::wait(options, asked.gmo.wait_interval)?,
         mode: manner.mode,
-        selection: convert::selection(&selection, options)?,
+        selection: match manner.mode {
+            // No message is looked for, whatever the MQMD says.
+            GetMode::Unlock => Selection::default(),
+            _ => convert::selection(&selection, options)?,
+        },
         max_length: Some(asked.length as usize),
         accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
+        extended: asked.md.version < 2,
+        lock: manner.lock,
     })
 }
 
@@ -338,22 +350,36 @@ pub(super) fn got(
     match completed.data {
         Data::Got { message, body_length } => {
             let mut md = convert::md(&message.descriptor, asked.md.version);
+            let wanted = (asked.gmo.options & get::CONVERT != 0)
+                .then_some(Wanted { ccsid: asked.md.ccsid, encoding: asked.md.encoding });
             (call.completion, call.reason) = (completed.code as i32, code);
             if told.code != reason::NONE {
                 (call.completion, call.reason) = (completion::WARNING, told.code);
             }
             told.describe(&mut md);
+            let statuses = convert::statuses(&message.descriptor);
+            let (body, body_length) = extension::put_on(&mut md, message.body, body_length, wanted);
+            // One that was accepted may have room for a part of the MQMDE only.
+            let body = match asked.length as usize {
+                room if room < body.len() => body.truncated(room),
+                _ => body,
+            };
             asked.length = body_length as u32;
             asked.md = md;
-            [asked.gmo.group_status, asked.gmo.segment_status, asked.gmo.segmentation] =
-                convert::statuses(&message.descriptor);
+            [asked.gmo.group_status, asked.gmo.segment_status, asked.gmo.segmentation] = statuses;
             asked.gmo.resolved_queue = Text::new(queue.map_or("", ObjectName::as_str));
-            asked.gmo.returned_length = message.body.len() as i32;
-            desk.reply_with(header, call, message.body.parts());
+            asked.gmo.returned_length = body.len() as i32;
+            desk.reply_with(header, call, body.parts());
         }
         Data::TooLong { body_length } => {
             asked.length = body_length as u32;
             (call.completion, call.reason) = (completion::WARNING, code);
+            desk.reply(header, call);
+        }
+        // Something was unlocked, or nothing was locked.
+        Data::Nothing if completed.code != CompletionCode::Failed => {
+            asked.length = 0;
+            (call.completion, call.reason) = (completed.code as i32, code);
             desk.reply(header, call);
         }
         _ => fail(desk, header, call, code),

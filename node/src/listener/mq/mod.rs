@@ -3,15 +3,16 @@
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
 //! MQI connection, whose calls become those of a session; `calls` gives them to `objects`, `messages` and `reading`, its parts; `handles` has what is
 //! open, `unanswered` what waits. `connection` drives a socket and does what takes long elsewhere (`conversion`), and `intake` holds what has
-//! come of calls that are not complete, and what is kept of those that are. `terms` says who answers, `convert` and `attributes` know every field.
+//! come of calls that are not complete, and what is kept of those that are. `terms` says who answers, `convert`, `attributes` and
+//! `extension` know every field.
 //!
 //! ```text
 //! bytes → socket → conversation → Ask → the replica
 //!   out ← socket ← conversation ← completion
 //! ```
 //!
-//! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), distribution lists, segments of messages, locks
-//! and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
+//! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), distribution lists, segments of messages,
+//! marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
 
 mod async_puts;
 mod attributes;
@@ -21,6 +22,7 @@ mod conversation;
 mod conversion;
 mod convert;
 mod desk;
+mod extension;
 mod handles;
 mod intake;
 mod messages;

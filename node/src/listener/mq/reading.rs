@@ -22,7 +22,9 @@ use trimaran_proto::mq::{Flow, Raw};
 use super::conversion::{Told, Wanted};
 use super::convert::{self, Code};
 use super::desk::Desk;
+use super::extension;
 use crate::mqi::{CloseOption, Completion, Data, Get, GetMode, Wait};
+use crate::types::planted::{self, Bug};
 use crate::types::{CompletionCode, HandleId, Message, Reason, Token};
 
 /// The request that messages answer until a client says another.
@@ -49,10 +51,13 @@ pub struct Reading {
     gets: VecDeque<(Token, bool)>,
     /// So many gets at once are worth it: one more with each message, until one came too late.
     reach: usize,
-    /// Why no message comes any more, and how long one was that is too long: told when those that are under way have ended.
+    /// Why no message comes any more (0 where something was unlocked), and how long one was that is too long: told when those that are
+    /// under way have ended.
     failure: Option<(Code, usize)>,
     /// A request for a callback waits until the client starts its connection (MQCTL).
     is_held: bool,
+    /// The client asked once more since the get that it asked for has begun to wait: it waits anew from then on.
+    is_renewed: bool,
     /// A request that waits until the gets before it have ended.
     next: Option<Request>,
     /// An MQCLOSE that waits until they have.
@@ -117,6 +122,7 @@ impl Reading {
         if self.goes_on(&request) && self.wanted.requested_bytes > 1 && !request.is_confirmed {
             // Only more room: what is under way serves it.
             self.take_request(request);
+            self.is_renewed = true;
             return Step { ahead: self.room_ahead(), ..Step::default() };
         }
         self.next = Some(request);
@@ -172,6 +178,15 @@ impl Reading {
     }
 
     fn start(&mut self, desk: &mut Desk<'_>, may_call_back: bool) -> Step {
+        if self.wanted.requested_bytes == 0 {
+            // It has room for nothing: whoever was called back is not any more.
+            self.is_held = false;
+            if self.confirm.is_some() {
+                self.send_nothing(desk);
+            }
+            return Step::default();
+        }
+        self.is_renewed = false;
         self.is_held = self.is_for_callback() && !may_call_back;
         if self.is_held {
             return Step::default();
@@ -203,17 +218,23 @@ impl Reading {
             syncpoint: manner.syncpoint,
             syncpoint_if_persistent: manner.syncpoint_if_persistent,
             wait: self.wait()?,
-            mode: if is_ahead { GetMode::Ahead } else { manner.mode },
-            selection: convert::selection(&self.selection, options)?,
+            mode: if is_ahead { ahead() } else { manner.mode },
+            selection: match manner.mode {
+                // No message is looked for.
+                GetMode::Unlock => Default::default(),
+                _ => convert::selection(&self.selection, options)?,
+            },
             max_length: usize::try_from(self.wanted.message_bytes_max).ok(),
             accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
+            extended: self.selection.fields.md_version < 2,
+            lock: manner.lock,
         })
     }
 
     /// One that nobody has asked for yet; None where nothing can be got ahead.
     pub fn ahead_get(&self) -> Option<Get> {
         let asked = self.asked_get().ok().filter(may_be_ahead)?;
-        let mode = if asked.syncpoint { GetMode::Destructive } else { GetMode::Ahead };
+        let mode = if asked.syncpoint { GetMode::Destructive } else { ahead() };
         let longest = (self.message_bytes * LONGER) as usize;
         let max_length = Some(asked.max_length.map_or(longest, |max| max.min(longest)));
         Some(Get { mode, max_length, accept_truncated: false, wait: Wait::For(AHEAD_WAIT), ..asked })
@@ -261,6 +282,11 @@ impl Reading {
         if self.is_held && self.gets.is_empty() { self.start(desk, true) } else { Step::default() }
     }
 
+    /// Whether a wait that is over is not over for the client: what was asked for last may wait for longer.
+    fn waits_anew(&self) -> bool {
+        self.is_renewed && self.next.is_none() && self.closing.is_none() && !self.is_held
+    }
+
     /// A get has ended.
     pub fn on_completion(
         &mut self,
@@ -288,7 +314,9 @@ impl Reading {
             Data::NotAhead => stays = true,
             Data::TooLong { .. } if is_ahead => stays = true,
             Data::TooLong { body_length } => self.failure = Some((reason::TRUNCATED_MSG_FAILED, body_length)),
-            _ if completion.reason == Reason::NoMsgAvailable && is_ahead => self.reach = 1,
+            _ if completion.reason == Reason::NoMsgAvailable && (is_ahead || self.waits_anew()) => {
+                self.reach = 1
+            }
             _ => self.failure = Some((completion.reason.number() as Code, 0)),
         }
         if stays {
@@ -332,7 +360,14 @@ impl Reading {
         let version = u32::from(self.selection.fields.md_version.clamp(1, 2));
         let mut md = convert::md(&message.descriptor, version);
         told.describe(&mut md);
-        let body = message.body;
+        let wanted = self.wanted_text();
+        let (body, whole_length) = extension::put_on(&mut md, message.body, body_length, wanted);
+        // One that was accepted may have room for a part of the MQMDE only.
+        let body = match usize::try_from(self.wanted.message_bytes_max) {
+            Ok(room) if whole_length > body_length && room < body.len() => body.truncated(room),
+            _ => body,
+        };
+        let body_length = whole_length;
         let in_group = match message.descriptor.in_group() {
             Some(group) if group.is_last => status::LAST_IN_GROUP,
             Some(_) => status::IN_GROUP,
@@ -411,10 +446,13 @@ impl Reading {
     }
 }
 
+fn ahead() -> GetMode {
+    if planted::is(Bug::AheadForGood) { GetMode::Destructive } else { GetMode::Ahead }
+}
+
 /// Whether another get may follow this one before it is answered: a cursor and the next of a group depend on what came before.
 fn may_be_ahead(get: &Get) -> bool {
-    get.mode != GetMode::UnderCursor
-        && !get.mode.is_browse()
+    matches!(get.mode, GetMode::Destructive | GetMode::Ahead)
         && !get.selection.logical_order
         && !get.selection.whole_groups
 }

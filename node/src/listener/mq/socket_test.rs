@@ -10,7 +10,7 @@ use trimaran_proto::mq::delivery::{
     RequestFields, RequestMessages, STARTED, SYNCHRONOUS, Selection, WITH_SELECTION,
 };
 use trimaran_proto::mq::initial::Initial;
-use trimaran_proto::mq::message::{Gmo, Md, Pmo};
+use trimaran_proto::mq::message::{Gmo, Md, Mde, Pmo};
 use trimaran_proto::mq::object::{Od, OdFields, VariableText};
 use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
 use trimaran_proto::mq::stat::{Stat, Sts, kind};
@@ -27,7 +27,9 @@ use super::unanswered::CALLS_MAX;
 use crate::mqi::{Call, ChannelTerms, Completion, Data, ObjectView, Opened, Refusal};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::limits::HANDLES_MAX;
-use crate::types::{Descriptor, Message, MessageId, ObjectName, Reason, Token, WallTime};
+use crate::types::{
+    Descriptor, GroupId, Message, MessageId, ObjectName, Reason, Token, WallTime, message_flags,
+};
 
 /// A client of one socket, and the replica behind it.
 struct Dialogue {
@@ -512,6 +514,34 @@ fn what_is_persistent_is_got_when_everything_before_it_is_consumed() {
 }
 
 #[test]
+fn who_asks_for_more_while_a_get_waits_is_waited_for_as_long_as_it_says() {
+    let mut dialogue = Dialogue::listening();
+    let room = 8 * (Md::BYTES as u32 + 3);
+    let request = |received: u32| RequestFields {
+        version: 1,
+        handle: 2,
+        options: get::NO_SYNCPOINT | get::WAIT,
+        wait_interval: 100,
+        received_bytes: received * (Md::BYTES as u32 + 3),
+        requested_bytes: room,
+        message_bytes_max: -1,
+        flags: SYNCHRONOUS,
+        ..RequestFields::default()
+    };
+    dialogue.send_request(request(0));
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Get Ahead For(100ms)", "Get Ahead For(200ms)"]);
+    // The program has it, and asks for the next one when the get has waited for a while.
+    dialogue.send_request(request(1));
+    dialogue.asks();
+    assert!(dialogue.answer(none()).is_empty(), "that wait was another one");
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
+    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+}
+
+#[test]
 fn a_message_that_is_much_longer_than_others_is_not_got_ahead() {
     let mut dialogue = Dialogue::listening();
     dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
@@ -972,5 +1002,76 @@ fn a_client_of_one_conversation_gets_with_mqget() {
         ..Completion::failed(Reason::TruncatedMsgFailed)
     };
     assert_eq!(dialogue.answer(long), ["0x95 2080 handle 2"]);
-    assert_eq!(dialogue.call(types::GET, 2, get(get::LOCK)), ["0x95 2298 handle 2"]);
+    assert_eq!(dialogue.call(types::GET, 2, get(get::SET_SIGNAL)), ["0x95 2298 handle 2"]);
+    assert_eq!(dialogue.call(types::GET, 2, get(get::UNLOCK | get::WAIT)), ["0x95 2046 handle 2"]);
+    dialogue.call(types::GET, 2, get(get::UNLOCK));
+    assert_eq!(dialogue.asks(), ["Get Unlock No"]);
+    assert_eq!(dialogue.answer(Completion::done()), ["0x95 0 handle 2"]);
+    dialogue.call(types::GET, 2, get(get::UNLOCK));
+    dialogue.asks();
+    let nothing = Completion::warning(Reason::NoMsgLocked, Data::Nothing);
+    assert_eq!(dialogue.answer(nothing), ["0x95 2209 handle 2"]);
+}
+
+/// MQMDE, as it lies in memory on the platforms whose encoding is the queue manager's.
+fn extension(sequence_number: i32) -> Vec<u8> {
+    let format = Text::new("MQSTR");
+    let (length, group_id) = (Mde::BYTES as i32, Raw::new(b"group"));
+    let mde = Mde {
+        version: 2,
+        length,
+        encoding: 546,
+        ccsid: 1208,
+        format,
+        flags: 0,
+        group_id,
+        sequence_number,
+        offset: 0,
+        message_flags: message_flags::MSG_IN_GROUP,
+        original_length: -1,
+    };
+    let mut writer = Writer::new(Order::Little);
+    mde.write(&mut writer);
+    writer.out.to_vec()
+}
+
+#[test]
+fn an_mqmde_is_part_of_the_descriptor_of_what_is_put() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    let put = |data: &[u8]| {
+        let Body::Put(mut put) = put_call(data, 0) else { unreachable!("it is a put") };
+        (put.md.format, put.md.encoding, put.md.ccsid) = (Text::new(Mde::FORMAT), 546, 1208);
+        Body::Put(put)
+    };
+    assert!(dialogue.call(types::PUT, 2, put(&[extension(3), b"data".to_vec()].concat())).is_empty());
+    let asks = dialogue.socket.take_asks();
+    let [(_, Ask::Call(_, Call::Put(asked)))] = &asks[..] else { panic!("{asks:?}") };
+    let descriptor = &asked.message.descriptor;
+    assert_eq!(asked.message.body.to_bytes(), "data");
+    assert_eq!(
+        (descriptor.sequence_number, descriptor.group_id),
+        (3, GroupId::from_slice(b"group").unwrap())
+    );
+    assert_eq!(descriptor.rest().format, "MQSTR");
+    // What is wrong with its fields is refused as in an MQMD; what is none at all, as no MQMDE.
+    assert_eq!(dialogue.call(types::PUT, 2, put(&extension(0))), ["[1] 0x96 2250 handle 2"]);
+    assert_eq!(dialogue.call(types::PUT, 2, put(b"data")), ["[1] 0x96 2248 handle 2"]);
+}
+
+#[test]
+fn who_is_called_back_no_more_has_room_for_nothing() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request_for_callback(0x01);
+    dialogue.control(2);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    dialogue.control(0);
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    dialogue.answer(none());
+    dialogue.answer(Completion::done());
+    let nothing = RequestFields { version: 1, handle: 2, flags: 0x01, ..RequestFields::default() };
+    assert!(dialogue.send_request(nothing).is_empty());
+    dialogue.control(2);
+    assert!(dialogue.asks().is_empty(), "nobody is there for a message");
 }

@@ -212,6 +212,8 @@ fn get(mode: GetMode, selection: Selection) -> Get {
         selection,
         max_length: None,
         accept_truncated: false,
+        extended: false,
+        lock: false,
     }
 }
 

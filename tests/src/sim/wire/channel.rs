@@ -14,7 +14,7 @@ use trimaran_node::types::{ObjectName, Reason, Token, WallTime};
 use trimaran_proto::mq::Flow;
 use trimaran_proto::mq::constants::completion;
 
-use super::client::{CONVERSATION, Client};
+use super::client::{CHANNEL, CONVERSATION, Client};
 use super::passed::Passed;
 use crate::model::tongue::Manner;
 
@@ -37,11 +37,14 @@ pub struct Channel {
     unsent: VecDeque<(Token, Call)>,
     /// Calls of administrators: there are none on a channel, and they pass by it.
     unary: BTreeSet<Token>,
+    /// Calls of the socket that the replica has not answered.
+    under_way: usize,
 }
 
 impl Channel {
     /// Agreed and connected, as the session of this number.
-    pub fn new(manner: Manner, session: u64) -> Result<Channel, String> {
+    pub fn new(manner: Manner, terms: ChannelTerms, session: u64) -> Result<Channel, String> {
+        let said = terms;
         let terms = Terms::new(ObjectName::new("QM").expect("a valid name"), "cluster");
         let mut channel = Channel {
             socket: Socket::new(Arc::new(terms), session as u32, [0; 12], None),
@@ -50,22 +53,18 @@ impl Channel {
             received: BytesMut::new(),
             unsent: VecDeque::new(),
             unary: BTreeSet::new(),
+            under_way: 0,
         };
-        channel.agree()?;
+        channel.agree(said)?;
         channel.connect(session)?;
         Ok(channel)
     }
 
-    fn agree(&mut self) -> Result<(), String> {
+    fn agree(&mut self, terms: ChannelTerms) -> Result<(), String> {
         self.client.offer();
         self.carry();
         match self.socket.take_asks().as_slice() {
-            [(_, Ask::Instance(_))] => self.socket.on_channel(Ok(ChannelTerms {
-                message_bytes_max: 104_857_600,
-                heartbeat_seconds: 0,
-                conversations: 10,
-                user: None,
-            })),
+            [(_, Ask::Instance(name))] if name == CHANNEL => self.socket.on_channel(Ok(terms)),
             other => return Err(format!("an offer became {other:?}")),
         }
         match self.client.hear_one(self.socket.take_out())? {
@@ -95,7 +94,22 @@ impl Channel {
             self.unary.insert(token);
             return Ok(Passed { calls: vec![(token, call)], ..Passed::default() });
         }
+        if let Call::CancelGet { token } = call {
+            return self.cancel(token);
+        }
         self.unsent.push_back((token, call));
+        self.go_on()
+    }
+
+    /// The program has waited long enough for a get, also where that was not sent yet.
+    fn cancel(&mut self, token: Token) -> Result<Passed, String> {
+        let before = self.unsent.len();
+        self.unsent.retain(|(of, _)| *of != token);
+        if self.unsent.len() < before {
+            let answers = vec![(token, Completion::failed(Reason::NoMsgAvailable))];
+            return Ok(Passed { answers, ..Passed::default() });
+        }
+        self.client.cancel(token);
         self.go_on()
     }
 
@@ -108,6 +122,9 @@ impl Channel {
             return Ok(Passed { answers: vec![(token, completion)], ..Passed::default() });
         }
         let token = Token(token.0 & !OF_SOCKET);
+        if !matches!(completion.data, Data::Progress { .. }) {
+            self.under_way -= 1;
+        }
         self.socket.on_completion(self.conversation, token, completion, NOW);
         self.go_on()
     }
@@ -137,7 +154,11 @@ impl Channel {
                 return Err(violation);
             }
             if !is_answered && !is_sent && !self.socket.has_out() {
-                return Ok(passed);
+                let is_forgotten = self.under_way == 0 && self.client.waits();
+                return match is_forgotten {
+                    true => Err(format!("nothing is under way, and nothing is said to {:?}", self.client)),
+                    false => Ok(passed),
+                };
             }
         }
     }
@@ -168,7 +189,10 @@ impl Channel {
     fn ask(&mut self, calls: &mut Vec<(Token, Call)>) -> Result<(), String> {
         for (id, ask) in self.socket.take_asks() {
             match ask {
-                Ask::Call(token, call) => calls.push((of_socket(token), with_tokens(call))),
+                Ask::Call(token, call) => {
+                    self.under_way += 1;
+                    calls.push((of_socket(token), with_tokens(call)));
+                }
                 Ask::Convert(token, conversion) => {
                     self.socket.on_converted(id, token, conversion.run(), NOW);
                 }
@@ -206,8 +230,13 @@ mod tests {
 
     use super::*;
 
+    /// Those that ask for one message at a time; the others are below.
     const MANNERS: [Manner; 3] = [Manner::Alone, Manner::Shared, Manner::Requests];
     const HANDLE: HandleId = HandleId(5);
+
+    fn terms() -> ChannelTerms {
+        ChannelTerms { message_bytes_max: 104_857_600, heartbeat_seconds: 0, conversations: 10, user: None }
+    }
 
     fn open() -> Call {
         let options = OpenOptions { input: true, output: true, browse: true, ..OpenOptions::default() };
@@ -252,6 +281,8 @@ mod tests {
             selection,
             max_length: Some(200_000),
             accept_truncated: false,
+            extended: false,
+            lock: false,
         }
     }
 
@@ -268,7 +299,7 @@ mod tests {
     }
 
     fn opened(manner: Manner) -> Channel {
-        let mut channel = Channel::new(manner, 0).unwrap();
+        let mut channel = Channel::new(manner, terms(), 0).unwrap();
         let resolved = ObjectName::new("ORDERS").unwrap();
         let told = Opened { made: None, resolved, defpsist: true, read_ahead: 0, put_response: 1 };
         let (asked, told) = answered(&mut channel, open(), Completion::ok(Data::Opened(told)));
@@ -333,7 +364,7 @@ mod tests {
     #[test]
     fn what_needs_a_handle_waits_until_it_is_known() {
         for manner in MANNERS {
-            let mut channel = Channel::new(manner, 1).unwrap();
+            let mut channel = Channel::new(manner, terms(), 1).unwrap();
             let opening = channel.arrives(Token(1), open()).unwrap().calls;
             assert!(channel.arrives(Token(2), put(message(9))).unwrap().calls.is_empty());
             let refused = Completion::failed(Reason::UnknownObjectName);
@@ -346,6 +377,57 @@ mod tests {
                 told.calls.is_empty() && matches!(&told.answers[..], [(Token(3), told)] if !told.is_failed())
             );
             assert_eq!(channel.close().unwrap().len(), 0);
+        }
+    }
+
+    fn got(message: Message) -> Completion {
+        let body_length = message.body.len();
+        Completion::ok(Data::Got { message: Box::new(message), body_length })
+    }
+
+    fn reasons(passed: &Passed) -> Vec<(u64, Reason)> {
+        passed.answers.iter().map(|(token, told)| (token.0, told.reason)).collect()
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_there_before_the_program_asks_for_it() {
+        let mut channel = opened(Manner::Ahead);
+        let any = || Call::Get(Get { syncpoint: false, max_length: None, ..get(Selection::default()) });
+        let first = channel.arrives(Token(1), any()).unwrap().calls.remove(0);
+        assert!(matches!(&first.1, Call::Get(get) if get.mode == GetMode::Destructive));
+        let passed = channel.answer(first.0, got(message(10))).unwrap();
+        assert_eq!(reasons(&passed), [(1, Reason::None)]);
+        let ahead = passed.calls;
+        assert!(ahead.iter().all(|(_, call)| matches!(call, Call::Get(get) if get.mode == GetMode::Ahead)));
+        assert_eq!(channel.answer(ahead[0].0, got(message(11))).unwrap().answers.len(), 0, "nobody asked");
+        let short = Call::Get(Get { syncpoint: false, max_length: Some(10), ..get(Selection::default()) });
+        assert_eq!(reasons(&channel.arrives(Token(2), short).unwrap()), [(2, Reason::TruncatedMsgFailed)]);
+        let told = channel.arrives(Token(3), any()).unwrap();
+        assert!(
+            told.calls.is_empty() && matches!(&told.answers[..], [(Token(3), told)] if !told.is_failed())
+        );
+    }
+
+    #[test]
+    fn who_is_called_back_is_told_when_the_connection_is_stopped() {
+        for is_there in [false, true] {
+            let mut channel = opened(Manner::Callbacks);
+            let asked = Call::Get(get(Selection::default()));
+            let waits = channel.arrives(Token(1), asked).unwrap();
+            let [(token, Call::Get(get))] = &waits.calls[..] else { panic!("{waits:?}") };
+            assert_eq!(get.wait, Wait::Forever, "what stands for a callback stands");
+            let mut told = if is_there {
+                channel.answer(*token, got(message(10))).unwrap()
+            } else {
+                let cancelled = channel.arrives(Token(2), Call::CancelGet { token: Token(1) }).unwrap();
+                assert!(cancelled.answers.is_empty(), "a message may be on its way");
+                let [(cancel, Call::CancelGet { token: of })] = &cancelled.calls[..] else { panic!() };
+                assert_eq!(of, token);
+                channel.answer(*cancel, Completion::done()).unwrap();
+                channel.answer(*token, Completion::failed(Reason::NoMsgAvailable)).unwrap()
+            };
+            let (token, told) = told.answers.remove(0);
+            assert_eq!((token, told.is_failed()), (Token(1), !is_there));
         }
     }
 }

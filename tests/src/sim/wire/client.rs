@@ -1,21 +1,26 @@
 //! A client of port 1414 without IO: calls of its program become segments, and segments what became of them.
 //!
 //! What a client of MQ has no call for (names of producers and units of work) is an error of the harness.
+//!
+//! How messages come that were asked for with REQUEST_MSGS is in `inbox.rs`.
 
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use trimaran_node::mqi::{Call, CloseOption, Completion, Data, Get, ObjectView, Put, PutTarget, QueueView};
+use trimaran_node::mqi::{
+    Call, CloseOption, Completion, Data, Get, GetMode, ObjectView, Put, PutTarget, QueueView, Wait,
+};
 use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
-    Body, CompletionCode, GroupId, HandleId, InGroup, Message, MessageId, Reason, Token, message_flags,
+    CompletionCode, GroupId, HandleId, InGroup, MessageId, Reason, Token, message_flags,
 };
 use trimaran_proto::mq::call::{
     Attributes, Body as WireBody, Call as WireCall, Conn, Get as WireGet, Open, Put as WirePut,
 };
 use trimaran_proto::mq::constants::{application, close, completion};
+use trimaran_proto::mq::control::{Notification, notice};
 use trimaran_proto::mq::delivery::{
-    AsyncMessage, First, RequestFields, RequestMessages, SYNCHRONOUS, WITH_SELECTION,
+    AsyncMessage, First, RequestFields, RequestMessages, STARTED, SYNCHRONOUS, WITH_SELECTION,
 };
 use trimaran_proto::mq::initial::{self, Initial};
 use trimaran_proto::mq::message::Md;
@@ -24,11 +29,12 @@ use trimaran_proto::mq::split::{self, Joiner};
 use trimaran_proto::mq::wire::{Reader, Writer};
 use trimaran_proto::mq::{Flow, Header, Kind, Order, Raw, Segment, Text, flags, types};
 
+use super::inbox::{Came, Inbox, ROOM_BYTES};
 use super::structures;
 use crate::model::tongue::Manner;
 
 /// Programs on channels come through this one.
-pub const CHANNEL: &str = "APP.SVRCONN";
+pub const CHANNEL: &str = "PROGRAMS";
 /// The only conversation of a socket whose segments have numbers.
 pub const CONVERSATION: u32 = 1;
 /// The level of the protocol that is spoken: the newest.
@@ -39,6 +45,11 @@ const MESSAGE_BYTES_MAX: u32 = 104_857_600;
 const REPLY_BYTES_MORE: usize = 64 * 1024;
 /// MQIA_CURRENT_Q_DEPTH.
 const DEPTH: i32 = 3;
+/// MQRC_NO_MSG_LOCKED.
+const NO_MSG_LOCKED: i32 = 2209;
+/// Values of CONN_STATE.
+const START: u32 = 2;
+const STOP: u32 = 0;
 /// Clients agree on less than the most now and then, so that calls go in several segments.
 const SEGMENT_BYTES: [u32; 3] = [1_024, 5_000, SEGMENT_BYTES_MAX as u32];
 
@@ -52,11 +63,24 @@ pub struct Client {
     /// Calls that are not answered, by the number of their request.
     asked: BTreeMap<u32, (Token, Call)>,
     requests: u32,
-    /// Bytes of messages that came for a handle since it was asked for one.
-    consumed: BTreeMap<i32, u32>,
+    /// What came for a handle.
+    inboxes: BTreeMap<i32, Inbox>,
+    /// A get of a program that is called back.
+    called: Option<Called>,
     joiner: Joiner,
     /// A message whose segments have not all come, and its request.
     arriving: Option<(u32, First, BytesMut)>,
+}
+
+/// A get whose message a callback is given, while the connection is started.
+#[derive(Debug)]
+struct Called {
+    request: u32,
+    handle: i32,
+    /// The request by which the connection is to be stopped.
+    stopping: Option<u32>,
+    /// What became of the get. It is told when the connection is stopped.
+    told: Option<Completion>,
 }
 
 /// What came, and whose it is.
@@ -72,7 +96,8 @@ impl Client {
             handles: BTreeMap::new(),
             asked: BTreeMap::new(),
             requests: 0,
-            consumed: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            called: None,
             joiner: Joiner::default(),
             arriving: None,
         }
@@ -120,7 +145,28 @@ impl Client {
 
     /// Whether it is a get whose message comes by itself.
     fn is_requested(&self, call: &Call) -> bool {
-        self.manner == Manner::Requests && matches!(call, Call::Get(_))
+        !matches!(self.manner, Manner::Alone | Manner::Shared) && matches!(call, Call::Get(_))
+    }
+
+    /// Whether it is about any message of its queue, and takes it at once: others like it may be there before they are asked for.
+    fn is_read_ahead(&self, get: &Get) -> bool {
+        matches!(self.manner, Manner::Ahead | Manner::Callbacks) && Inbox::is_for(get)
+    }
+
+    /// Whether the program waits for something.
+    pub fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// The program has waited long enough for this get, if it waits for it at all.
+    pub fn cancel(&mut self, token: Token) {
+        let waits = |called: &&mut Called| called.stopping.is_none();
+        let is_its = |request| self.asked.get(&request).is_some_and(|(of, _)| *of == token);
+        if let Some(called) = self.called.as_mut().filter(waits)
+            && is_its(called.request)
+        {
+            self.stop();
+        }
     }
 
     /// Sends a call. What became of it, where the client knows that itself.
@@ -133,7 +179,18 @@ impl Client {
         self.requests += 1;
         let number = self.requests;
         match &call {
-            Call::Get(get) if self.is_requested(&call) => self.request(number, handle, get),
+            Call::Get(get) if self.is_requested(&call) => {
+                let inbox = self.inboxes.entry(handle).or_default();
+                if Inbox::is_for(get)
+                    && let Some(told) = inbox.next(get)
+                {
+                    return told.map(Some);
+                }
+                match self.manner {
+                    Manner::Callbacks => self.call_back(number, handle, get),
+                    _ => self.request(number, handle, get),
+                }
+            }
             Call::Ping => {
                 let header =
                     Header { flags: flags::WHOLE | flags::CONFIRM, ..self.header(types::HEARTBEAT, number) };
@@ -172,22 +229,74 @@ impl Client {
         split::put_call(&header, &head.out, &[data], self.segment_bytes, &mut self.out);
     }
 
-    /// REQUEST_MSGS for one message, which the program waits for.
+    /// REQUEST_MSGS for one message, or for more behind it.
     fn request(&mut self, number: u32, handle: i32, get: &Get) {
+        let is_ahead = self.is_read_ahead(get);
+        let inbox = self.inboxes.entry(handle).or_default();
+        let selection = inbox.select(&get.selection, self.manner == Manner::Requests);
+        let from = if self.manner == Manner::Callbacks { STARTED } else { SYNCHRONOUS };
         let fields = RequestFields {
             version: 1,
             handle,
-            received_bytes: self.consumed.remove(&handle).unwrap_or(0),
-            requested_bytes: 1,
+            received_bytes: inbox.take_consumed(),
+            requested_bytes: if is_ahead { ROOM_BYTES } else { 1 },
             message_bytes_max: get.max_length.map_or(-1, |most| most as i32),
             options: structures::get_options(get),
             wait_interval: structures::wait_ms(get.wait),
-            flags: SYNCHRONOUS | WITH_SELECTION,
+            flags: from | if selection.is_some() { WITH_SELECTION } else { 0 },
             ..RequestFields::default()
         };
-        let request = RequestMessages { fields, selection: Some(structures::selection(&get.selection)) };
+        let request = RequestMessages { fields, selection };
         let header = self.header(types::REQUEST_MESSAGES, number);
         let body = Flow::RequestMessages(Box::new(request)).body(header.segment, header.order);
+        Segment { header, body }.encode(&mut self.out);
+    }
+
+    /// MQCB and MQCTL, in this order or the other. Who does not wait stops the connection at once.
+    fn call_back(&mut self, number: u32, handle: i32, get: &Get) {
+        debug_assert!(self.called.is_none(), "a program has one get at a time");
+        let is_started_first = number.is_multiple_of(2);
+        if is_started_first {
+            self.notify(0, START);
+        }
+        self.request(number, handle, get);
+        if !is_started_first {
+            self.notify(0, START);
+        }
+        self.called = Some(Called { request: number, handle, stopping: None, told: None });
+        if get.wait == Wait::No {
+            self.stop();
+        }
+    }
+
+    /// The connection is to be stopped, if it is not to be already.
+    fn stop(&mut self) {
+        self.requests += 1;
+        let number = self.requests;
+        if let Some(called) = self.called.as_mut().filter(|called| called.stopping.is_none()) {
+            called.stopping = Some(number);
+            self.notify(number, STOP);
+        }
+    }
+
+    /// Nothing is given to a callback of this handle any more when the connection is started again: there is room for nothing.
+    fn deregister(&mut self, handle: i32) {
+        self.requests += 1;
+        let received_bytes = self.inboxes.entry(handle).or_default().take_consumed();
+        let fields =
+            RequestFields { version: 1, handle, received_bytes, flags: STARTED, ..RequestFields::default() };
+        let request = RequestMessages { fields, selection: None };
+        let header = self.header(types::REQUEST_MESSAGES, self.requests);
+        let body = Flow::RequestMessages(Box::new(request)).body(header.segment, header.order);
+        Segment { header, body }.encode(&mut self.out);
+    }
+
+    /// CONN_STATE. Who stops waits until nothing is on its way any more.
+    fn notify(&mut self, number: u32, value: u32) {
+        let confirm = if value == STOP { flags::CONFIRM } else { 0 };
+        let header = Header { flags: flags::WHOLE | confirm, ..self.header(types::NOTIFICATION, number) };
+        let notification = Notification { version: 1, handle: -1, code: notice::CONN_STATE, value };
+        let body = Flow::Notification(notification).body(header.segment, header.order);
         Segment { header, body }.encode(&mut self.out);
     }
 
@@ -204,12 +313,13 @@ impl Client {
         let mut answers = Vec::new();
         while let Some((number, segment)) = self.take(&mut bytes)? {
             let told = match segment.header.segment {
-                types::HEARTBEAT => Some(Completion::done()),
+                types::HEARTBEAT => Some((number, Completion::done())),
                 types::ASYNC_MESSAGE => self.on_message(segment)?,
-                types::CALLS.. => self.on_reply(number, segment)?,
+                types::NOTIFICATION => Some(self.on_stopped(number, &segment)?),
+                types::CALLS.. => self.on_reply(number, segment)?.map(|told| (number, told)),
                 other => return Err(format!("a segment of type {other:#04x} came")),
             };
-            if let Some(told) = told {
+            if let Some((number, told)) = told {
                 let asked = self.asked.remove(&number);
                 let (token, _) = asked.ok_or_else(|| format!("request {number} is answered twice"))?;
                 answers.push((token, told));
@@ -230,7 +340,8 @@ impl Client {
         }))
     }
 
-    fn on_message(&mut self, segment: Segment) -> Result<Option<Completion>, String> {
+    /// What became of which request.
+    fn on_message(&mut self, segment: Segment) -> Result<Option<(u32, Completion)>, String> {
         let (number, is_last) = (segment.header.request(), segment.header.flags & flags::LAST != 0);
         let from = &mut Reader::new(segment.body, segment.header.order);
         let AsyncMessage { part, first, data } =
@@ -249,12 +360,65 @@ impl Client {
             return Ok(None);
         }
         let body_length = first.fields.message_bytes as usize;
-        if first.fields.reason != 0 {
-            return refused(first.fields.reason, body_length).map(Some);
-        }
-        *self.consumed.entry(part.handle).or_default() += (Md::BYTES + all.len()) as u32;
-        let md = first.md.ok_or("a message without its MQMD")?;
-        got(&md, all.freeze(), body_length).map(Some)
+        let get = match self.asked.get(&number) {
+            Some((_, Call::Get(get))) => Some(get.clone()),
+            _ => None,
+        };
+        let inbox = self.inboxes.entry(part.handle).or_default();
+        let unlocks = get.as_ref().is_some_and(|get| get.mode == GetMode::Unlock);
+        let told = if unlocks && matches!(first.fields.reason, 0 | NO_MSG_LOCKED) {
+            Some(unlocked(first.fields.reason)?)
+        } else if first.fields.reason != 0 {
+            // Nobody waits for what there is no more of.
+            get.map(|_| refused(first.fields.reason, body_length)).transpose()?
+        } else {
+            let md = first.md.ok_or("a message without its MQMD")?;
+            let came = Came { md, body: all.freeze(), body_length };
+            match get {
+                Some(get) if !Inbox::is_for(&get) => {
+                    inbox.consume(&came);
+                    Some(came.got()?)
+                }
+                Some(get) => {
+                    inbox.add(came);
+                    let has_one = self.called.as_ref().is_some_and(|called| called.told.is_some());
+                    if has_one { None } else { inbox.next(&get).transpose()? }
+                }
+                None if self.manner == Manner::Requests => {
+                    return Err(format!("a message came for request {number}, which nobody waits for"));
+                }
+                None => {
+                    inbox.add(came);
+                    None
+                }
+            }
+        };
+        Ok(told.and_then(|told| self.called_back(number, told)))
+    }
+
+    /// A callback keeps what it was given until the connection is stopped. A second message is one that was read ahead.
+    fn called_back(&mut self, number: u32, told: Completion) -> Option<(u32, Completion)> {
+        let Some(called) = self.called.as_mut().filter(|called| called.request == number) else {
+            return Some((number, told));
+        };
+        debug_assert!(called.told.is_none(), "a get has one answer");
+        called.told = Some(told);
+        self.stop();
+        None
+    }
+
+    /// The connection is stopped: the program goes on with what its callback was given.
+    fn on_stopped(&mut self, number: u32, segment: &Segment) -> Result<(u32, Completion), String> {
+        let said = Flow::read(segment).map_err(|malformed| malformed.to_string())?;
+        let is_reply = matches!(
+            &said,
+            Flow::Notification(Notification { code: notice::CONN_STATE_REPLY, value: STOP, .. })
+        );
+        let called = self.called.take_if(|called| is_reply && called.stopping == Some(number));
+        let called = called.ok_or_else(|| format!("{said:?} came for request {number}"))?;
+        self.deregister(called.handle);
+        let none = || Completion::failed(Reason::NoMsgAvailable);
+        Ok((called.request, called.told.unwrap_or_else(none)))
     }
 
     fn on_reply(&mut self, number: u32, segment: Segment) -> Result<Option<Completion>, String> {
@@ -270,6 +434,11 @@ impl Client {
             && reply.completion != completion::FAILED
         {
             self.handles.insert(*handle, reply.handle);
+        }
+        if matches!(call, Call::Get(Get { mode: GetMode::Unlock, .. }))
+            && reply.completion != completion::FAILED
+        {
+            return unlocked(reply.reason).map(Some);
         }
         told(reply).map(Some)
     }
@@ -350,8 +519,9 @@ fn told(reply: WireCall) -> Result<Completion, String> {
             return refused(reply.reason, got.length as usize);
         }
         WireBody::Get(told) => {
-            let length = told.length as usize;
-            return got(&told.md, told.data.slice(..told.data.len().min(length)), length);
+            let body_length = told.length as usize;
+            let body = told.data.slice(..told.data.len().min(body_length));
+            return Came { md: told.md, body, body_length }.got();
         }
         WireBody::Put(put) => Data::Placed {
             message_id: MessageId(put.md.message_id.0),
@@ -368,6 +538,14 @@ fn told(reply: WireCall) -> Result<Completion, String> {
     Ok(Completion { code, reason, data, detail: None })
 }
 
+/// What an MQGMO_UNLOCK is told: that it is so, or was.
+fn unlocked(reason: i32) -> Result<Completion, String> {
+    Ok(match known(reason)? {
+        Reason::None => Completion::done(),
+        reason => Completion::warning(reason, Data::Nothing),
+    })
+}
+
 fn known(reason: i32) -> Result<Reason, String> {
     let found = u32::try_from(reason).ok().and_then(Reason::from_number);
     found.ok_or_else(|| format!("reason {reason}, which nobody knows"))
@@ -379,12 +557,6 @@ fn refused(reason: i32, body_length: usize) -> Result<Completion, String> {
         Reason::TruncatedMsgFailed => Completion { data: Data::TooLong { body_length }, ..refusal },
         _ => refusal,
     })
-}
-
-fn got(md: &Md, body: Bytes, body_length: usize) -> Result<Completion, String> {
-    let (descriptor, body) = (structures::descriptor(md)?, Body::from(body));
-    let message = Box::new(Message { descriptor, body_crc: body.crc32c(), body });
-    Ok(Completion::ok(Data::Got { message, body_length }))
 }
 
 fn in_group(md: &Md) -> Option<InGroup> {

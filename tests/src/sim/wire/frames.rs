@@ -322,7 +322,7 @@ fn asked_put(token: Token, put: &Put) -> Vec<wire::call::Call> {
 
 fn asked_get(get: &Get) -> wire::Get {
     let browse = match get.mode {
-        GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor => wire::Browse::None,
+        GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor | GetMode::Unlock => wire::Browse::None,
         GetMode::BrowseFirst => wire::Browse::First,
         GetMode::BrowseNext => wire::Browse::Next,
         GetMode::BrowseUnderCursor => wire::Browse::UnderCursor,
@@ -343,6 +343,8 @@ fn asked_get(get: &Get) -> wire::Get {
         group_id: id(get.selection.group_id.as_ref().map(|id| &id.0)),
         max_length: get.max_length.unwrap_or(0) as u32,
         accept_truncated: get.accept_truncated,
+        lock: get.lock,
+        unlock: get.mode == GetMode::Unlock,
         logical_order: get.selection.logical_order,
         all_messages_available: get.selection.whole_groups,
         message_sequence_number: get.selection.sequence_number.unwrap_or(0),

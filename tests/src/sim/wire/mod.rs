@@ -7,10 +7,11 @@
 mod channel;
 mod client;
 mod frames;
+mod inbox;
 mod passed;
 mod structures;
 
-use trimaran_node::mqi::{Call, Completion};
+use trimaran_node::mqi::{Call, ChannelTerms, Completion};
 use trimaran_node::types::{Reason, Token};
 
 pub use self::client::CHANNEL;
@@ -18,7 +19,7 @@ pub use self::passed::Passed;
 
 use self::channel::Channel;
 use self::frames::Frames;
-use crate::model::tongue::Tongue;
+use crate::model::tongue::Manner;
 
 #[derive(Debug)]
 pub enum Wire {
@@ -27,12 +28,14 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Connected, as the session of this number. Little room makes frames wait.
-    pub fn new(tongue: Tongue, session: u64, calls_max: usize, bytes_max: usize) -> Result<Wire, String> {
-        Ok(match tongue {
-            Tongue::Frames => Wire::Frames(Box::new(Frames::new(calls_max, bytes_max)?)),
-            Tongue::Channel(manner) => Wire::Channel(Box::new(Channel::new(manner, session)?)),
-        })
+    /// Connected, with frames. Little room makes them wait.
+    pub fn frames(calls_max: usize, bytes_max: usize) -> Result<Wire, String> {
+        Ok(Wire::Frames(Box::new(Frames::new(calls_max, bytes_max)?)))
+    }
+
+    /// Connected through a channel that says this, as the session of this number.
+    pub fn channel(manner: Manner, terms: ChannelTerms, session: u64) -> Result<Wire, String> {
+        Ok(Wire::Channel(Box::new(Channel::new(manner, terms, session)?)))
     }
 
     /// This call arrives at the node.

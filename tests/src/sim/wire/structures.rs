@@ -126,10 +126,12 @@ pub fn get_options(asked: &Get) -> u32 {
         GetMode::BrowseFirst => get::BROWSE_FIRST,
         GetMode::BrowseNext => get::BROWSE_NEXT,
         GetMode::BrowseUnderCursor => get::BROWSE_MSG_UNDER_CURSOR,
+        GetMode::Unlock => get::UNLOCK,
     };
     let others = [
         (asked.wait != Wait::No, get::WAIT),
         (asked.accept_truncated, get::ACCEPT_TRUNCATED_MSG),
+        (asked.lock, get::LOCK),
         (asked.selection.logical_order, get::LOGICAL_ORDER),
         (asked.selection.whole_groups, get::ALL_MSGS_AVAILABLE),
     ];

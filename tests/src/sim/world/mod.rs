@@ -6,6 +6,7 @@
 
 mod addresses;
 mod canaries;
+mod channels;
 mod disks;
 mod life;
 mod programs;

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity, Purpose};
+use trimaran_node::mqi::{Call, Completion, Connect, Data, Get, Identity, Purpose, Wait};
 use trimaran_node::replica::Event;
-use trimaran_node::types::definition;
-use trimaran_node::types::{ObjectName, Reason, RoleView, SessionId, Token};
+use trimaran_node::types::definition::Tongue;
+use trimaran_node::types::{Reason, RoleView, SessionId, Token};
 
 use super::{Connection, Program, Step, World};
 use crate::check::answered;
 use crate::model::app::{Input, Output};
-use crate::model::tongue::Tongue;
-use crate::sim::node::OpenSession;
-use crate::sim::wire::{CHANNEL, Passed, Wire};
+use crate::sim::node::{OpenSession, Part};
+use crate::sim::wire::{Passed, Wire};
 
 impl World {
     pub fn tell(&mut self, program: usize, input: Input) {
@@ -81,8 +80,13 @@ impl World {
                 if !self.net.clients_reach(node) {
                     self.stick(node, session);
                 }
+                let ends_at = self.end_of_wait(program, &call).map(|wait_us| at + wait_us);
                 let call = Box::new(call);
                 self.schedule(at, Step::CallArrives { node, incarnation, session, token, call });
+                if let Some(at) = ends_at {
+                    let call = Box::new(Call::CancelGet { token });
+                    self.schedule(at, Step::CallArrives { node, incarnation, session, token, call });
+                }
             }
             Output::Wake { at } => {
                 if self.wakes.get(&program).is_none_or(|earlier| *earlier > at || *earlier < now) {
@@ -93,6 +97,13 @@ impl World {
         }
     }
 
+    /// How long after it arrived a client itself ends the wait of this call.
+    fn end_of_wait(&self, program: usize, call: &Call) -> Option<u64> {
+        let Call::Get(Get { wait: Wait::For(time), .. }) = call else { return None };
+        let Program::App(app) = &self.programs[program] else { return None };
+        app.tongue.ends_its_waits().then_some(time.as_micros() as u64)
+    }
+
     /// A connection that a fault has eaten from carries nothing any more; both ends find out by and by.
     pub(super) fn stick(&mut self, node: u64, session: u64) {
         let (to_program, to_node) =
@@ -100,10 +111,13 @@ impl World {
         let now = self.now;
         let target = self.node_mut(node);
         let incarnation = target.incarnation;
-        let Some(open) = target.process.as_mut().and_then(|process| process.sessions.get_mut(&session))
-        else {
-            return;
+        let Some(process) = target.process.as_mut() else { return };
+        // Nothing is said for an instance once its program is connected.
+        let session = match process.sessions.get(&session).map(|open| open.part) {
+            Some(Part::Instance { of: Some(program), .. }) => program,
+            _ => session,
         };
+        let Some(open) = process.sessions.get_mut(&session) else { return };
         if std::mem::replace(&mut open.stuck, true) {
             return;
         }
@@ -141,26 +155,25 @@ impl World {
         if !lets_in || mind.removed {
             return self.schedule(now + delay, Step::Refused { program, hint });
         }
+        let (calls_max, bytes_max) = (self.plan.session_calls_max, self.plan.session_bytes_max);
         let wire = match &self.programs[program] {
-            Program::App(app) => match self.wire(app.tongue) {
+            Program::App(app) if app.tongue.is_channel() => return self.begin_instance(program, node),
+            Program::App(_) => match Wire::frames(calls_max, bytes_max) {
                 Ok(wire) => Some(wire),
                 Err(sentence) => return self.fail("conversation", sentence),
             },
             _ => None,
         };
-        self.session_last += 1;
-        let session = self.session_last;
-        let target = self.node_mut(node);
-        let incarnation = target.incarnation;
-        let process = target.process.as_mut().expect("just looked at");
-        process.sessions.insert(
-            session,
-            OpenSession { program, queue_manager, wire, calls: BTreeMap::new(), stuck: false },
-        );
-        let connection =
-            Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
-        self.connections.insert(program, connection);
-        let identity = self.identity(program);
+        let open = OpenSession {
+            program,
+            queue_manager,
+            wire,
+            calls: BTreeMap::new(),
+            stuck: false,
+            part: Part::Whole,
+        };
+        let session = self.open_session(node, open, delay);
+        let identity = Identity { tongue: Tongue::Grpc, ..Identity::of(format!("user{program}")) };
         let purpose = if is_errand { Purpose::Errand } else { Purpose::Program };
         let connect = Connect { purpose, ..Connect::new(identity, format!("program {program}")) };
         let event = Event::Connect { session: SessionId(session), connect };
@@ -168,23 +181,18 @@ impl World {
         self.schedule(now + delay, Step::Connected { program, session });
     }
 
-    /// Of the next session.
-    fn wire(&self, tongue: Tongue) -> Result<Wire, String> {
-        let (calls_max, bytes_max) = (self.plan.session_calls_max, self.plan.session_bytes_max);
-        Wire::new(tongue, self.session_last + 1, calls_max, bytes_max)
-    }
-
-    fn identity(&mut self, program: usize) -> Identity {
-        let tongue = definition::Tongue::Grpc;
-        let identity = Identity { tongue, ..Identity::of(format!("user{program}")) };
-        match &self.programs[program] {
-            Program::App(app) if app.tongue.is_channel() => {
-                self.counters.mark("program connected over a channel");
-                let channel = ObjectName::new(CHANNEL).expect("a valid name");
-                Identity { channel: Some(channel), tongue: definition::Tongue::Channel, ..identity }
-            }
-            _ => identity,
-        }
+    /// The number of the session, which is its program's connection from now on.
+    pub(super) fn open_session(&mut self, node: u64, open: OpenSession, delay: u64) -> u64 {
+        let (now, program) = (self.now, open.program);
+        self.session_last += 1;
+        let session = self.session_last;
+        let target = self.node_mut(node);
+        let incarnation = target.incarnation;
+        target.process.as_mut().expect("it runs").sessions.insert(session, open);
+        let connection =
+            Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
+        self.connections.insert(program, connection);
+        session
     }
 
     pub(super) fn on_call_arrives(&mut self, node: u64, session: u64, token: Token, call: Call) {
@@ -227,8 +235,9 @@ impl World {
     pub(super) fn on_session_ends(&mut self, node: u64, session: u64) {
         let process = self.node_mut(node).process.as_mut().expect("checked by the caller");
         if let Some(open) = process.sessions.get(&session) {
-            let queue_manager = open.queue_manager;
+            let (queue_manager, part) = (open.queue_manager, open.part);
             self.hand_in(node, queue_manager, Event::SessionClosed { session: SessionId(session) });
+            self.end_other_part(node, queue_manager, part);
         }
     }
 

@@ -4,9 +4,9 @@ use trimaran_node::replica::{Action, Event};
 use trimaran_node::types::{Reason, RoleView, SessionId};
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::{log_and_store, placement, turns, versions};
+use crate::check::{instances, log_and_store, placement, turns, versions};
 use crate::model::app::Input;
-use crate::sim::node::queue_manager_id;
+use crate::sim::node::{Part, queue_manager_id};
 
 impl World {
     pub fn hand_in(&mut self, id: u64, mind: usize, event: Event) {
@@ -55,8 +55,10 @@ impl World {
             let Some(event) = mind.inbox.pop_front() else { break };
             self.trace.event(now, id, queue_manager, &event);
             self.counters.events += 1;
-            if let Event::SessionClosed { session } = &event {
-                process.sessions.remove(&session.0);
+            match &event {
+                Event::SessionClosed { session } => drop(process.sessions.remove(&session.0)),
+                Event::Connect { session, .. } => instances::settle(&mut process.sessions, session.0),
+                _ => {}
             }
             mind.replica.handle(event);
         }
@@ -139,20 +141,26 @@ impl World {
                 let step = Step::EntriesRead { node: id, incarnation, mind: number, request, entries };
                 self.schedule(now + delay, step);
             }
-            // Programs send their calls right behind the connect. Who hands over lets nobody in.
-            Action::Admit { session, admitted } => match admitted {
-                Err(refusal) if refusal.reason == Reason::QMgrNotAvailable => {
-                    self.counters.mark("session refused by a node that hands over");
-                    self.end_session(id, session, Reason::ConnectionBroken, true);
+            // Programs send their calls right behind the connect. Who comes through a channel waits for a place first; who hands
+            // over lets nobody in; nobody else is refused in the simulator's worlds.
+            Action::Admit { session, admitted } => {
+                let process = self.node(id).process.as_ref().expect("it is having a turn");
+                let part = process.sessions.get(&session.0).map(|open| open.part);
+                match (part, admitted) {
+                    (Some(Part::Instance { .. }), admitted) => self.on_instance(id, session.0, admitted),
+                    (_, Ok(_)) => {}
+                    (_, Err(refusal)) if refusal.reason == Reason::QMgrNotAvailable => {
+                        self.counters.mark("session refused by a node that hands over");
+                        self.end_session(id, number, session, Reason::ConnectionBroken, true);
+                    }
+                    (_, Err(refusal)) => {
+                        self.fail("admission", format!("session {session} was refused: {refusal:?}"));
+                    }
                 }
-                Err(refusal) => {
-                    self.fail("admission", format!("session {session} was refused: {refusal:?}"));
-                }
-                Ok(_) => {}
-            },
+            }
             Action::CloseSession { session, reason, all_answered } => {
                 self.counters.mark("session closed by its node");
-                self.end_session(id, session, reason, all_answered);
+                self.end_session(id, number, session, reason, all_answered);
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
             // There are no ports in this world.
@@ -204,20 +212,23 @@ impl World {
         }
     }
 
-    fn end_session(&mut self, id: u64, session: SessionId, reason: Reason, all_answered: bool) {
+    fn end_session(&mut self, id: u64, mind: usize, session: SessionId, reason: Reason, all_answered: bool) {
         let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
-        let Some(mut open) = process.sessions.remove(&session.0).filter(|open| !open.stuck) else { return };
-        let left = open.wire.as_mut().map_or(Ok(Vec::new()), |wire| wire.close(reason, all_answered));
-        let left = left.unwrap_or_else(|sentence| {
-            self.fail("conversation", format!("session {session}: {sentence}"));
-            Vec::new()
-        });
-        for (token, completion) in left {
-            self.counters.mark("call left when its session ended");
-            let input = Input::Answer { token, completion, units_decided: 0 };
-            self.tell_program(id, open.program, session.0, input);
+        let Some(mut open) = process.sessions.remove(&session.0) else { return };
+        if !open.stuck {
+            let left = open.wire.as_mut().map_or(Ok(Vec::new()), |wire| wire.close(reason, all_answered));
+            let left = left.unwrap_or_else(|sentence| {
+                self.fail("conversation", format!("session {session}: {sentence}"));
+                Vec::new()
+            });
+            for (token, completion) in left {
+                self.counters.mark("call left when its session ended");
+                let input = Input::Answer { token, completion, units_decided: 0 };
+                self.tell_program(id, open.program, session.0, input);
+            }
+            self.tell_program(id, open.program, session.0, Input::Broken { reason });
         }
-        self.tell_program(id, open.program, session.0, Input::Broken { reason });
+        self.end_other_part(id, mind, open.part);
     }
 
     pub(super) fn on_role(&mut self, id: u64, number: usize, role: RoleView) {

@@ -182,6 +182,18 @@ pub struct SelectionArgs {
     /// Only messages of this group
     #[arg(long, value_name = "ID", value_parser = parse_id)]
     pub group_id: Option<Id>,
+
+    /// Only messages that this selector selects, as in JMS: "colour = 'red' AND JMSPriority > 4"
+    #[arg(long, value_name = "CONDITION")]
+    pub selector: Option<String>,
+
+    /// Groups one after the other, each from its first message to its last; between them what is in no group
+    #[arg(long)]
+    pub logical_order: bool,
+
+    /// Of groups only those of which all messages are there
+    #[arg(long)]
+    pub all_available: bool,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +203,8 @@ Examples:
   trimaran get HA.QUEUE --wait 5s            waits for one
   trimaran get HA.QUEUE --all --json-lines   whatever is there, with all fields
   trimaran get HA.QUEUE --count 10 --wait forever
+  trimaran get HA.QUEUE --all --selector \"colour = 'red'\"
+  trimaran get HA.QUEUE --all --logical-order --all-available   whole groups, in their order
   trimaran get HA.QUEUE --all --to received  one file a message, and no message lost: it leaves the queue when its
                                              file is on disk
 
