@@ -47,8 +47,8 @@ pub struct Reading {
     confirm: Option<u32>,
     wanted: RequestFields,
     selection: Selection,
-    /// The gets that are under way, and which of them are ahead.
-    gets: VecDeque<(Token, bool)>,
+    /// The gets that are under way, as they were asked.
+    gets: VecDeque<UnderWay>,
     /// So many gets at once are worth it: one more with each message, until one came too late.
     reach: usize,
     /// Why no message comes any more (0 where something was unlocked), and how long one was that is too long: told when those that are
@@ -70,6 +70,17 @@ pub struct Reading {
     is_unseen: bool,
     /// Messages sent for this handle.
     index: u32,
+}
+
+/// A get that was asked.
+#[derive(Debug)]
+struct UnderWay {
+    token: Token,
+    /// Nobody has asked for it yet.
+    is_ahead: bool,
+    /// A message that came before the one of a get in front of it, which had to be loaded, or converted. Its turn comes then: messages
+    /// keep their order, and one that is persistent is sent while nothing is ahead of the program.
+    early: Option<(Completion, Told)>,
 }
 
 /// REQUEST_MSGS with what its header says.
@@ -98,9 +109,9 @@ impl Reading {
         Reading { handle, queue, request: MESSAGES, reach: 1, message_bytes, ..Reading::default() }
     }
 
-    /// The gets that are under way.
+    /// The gets that are not answered.
     pub fn gets(&self) -> impl Iterator<Item = Token> + '_ {
-        self.gets.iter().map(|(token, _)| *token)
+        self.gets.iter().filter(|get| get.early.is_none()).map(|get| get.token)
     }
 
     /// What is wanted of the text of messages, if it is to be converted.
@@ -111,7 +122,7 @@ impl Reading {
 
     /// A get of a [`Step`] was asked.
     pub fn began(&mut self, token: Token, is_ahead: bool) {
-        self.gets.push_back((token, is_ahead));
+        self.gets.push_back(UnderWay { token, is_ahead, early: None });
     }
 
     /// `may_call_back`: the connection is started, and what is asked for a callback may come.
@@ -292,11 +303,32 @@ impl Reading {
         &mut self,
         desk: &mut Desk<'_>,
         token: Token,
+        answer: (Completion, Told),
+        may_call_back: bool,
+    ) -> Step {
+        let place = self.gets.iter().position(|get| get.token == token);
+        if let Some(place) = place.filter(|place| *place > 0 && matches!(answer.0.data, Data::Got { .. })) {
+            self.gets[place].early = Some(answer);
+            return Step::default();
+        }
+        let get = place.and_then(|place| self.gets.remove(place));
+        let mut step = self.end(desk, get.is_some_and(|get| get.is_ahead), answer, may_call_back);
+        while let Some(answer) = self.gets.front_mut().and_then(|get| get.early.take()) {
+            let get = self.gets.pop_front().expect("just seen");
+            let last = self.end(desk, get.is_ahead, answer, may_call_back);
+            step = Step { cancels: step.cancels | last.cancels, ..last };
+        }
+        step
+    }
+
+    /// It is the turn of what a get was answered.
+    fn end(
+        &mut self,
+        desk: &mut Desk<'_>,
+        is_ahead: bool,
         (completion, told): (Completion, Told),
         may_call_back: bool,
     ) -> Step {
-        let place = self.gets.iter().position(|(of, _)| *of == token);
-        let is_ahead = place.and_then(|place| self.gets.remove(place)).is_some_and(|(_, is_ahead)| is_ahead);
         let warning = match completion.code {
             CompletionCode::Warning => completion.reason.number() as Code,
             _ => told.code,

@@ -562,6 +562,34 @@ fn a_message_that_is_much_longer_than_others_is_not_got_ahead() {
 }
 
 #[test]
+fn messages_come_in_the_order_in_which_they_were_asked_for() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::SYNCPOINT, 8, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    assert_eq!(dialogue.asks().len(), 2);
+    // What the first of them found lies in the store, and is loaded.
+    dialogue.asked.swap(0, 1);
+    assert!(dialogue.answer(got("one")).is_empty());
+    assert_eq!(dialogue.answer(got("two")), [r#"[1] ASYNC_MESSAGE 2 reason 0 b"two""#.to_string(), one(3)]);
+    assert_eq!(dialogue.asks().len(), 4, "the client has room for more");
+}
+
+#[test]
+fn what_came_early_is_sent_when_the_get_before_it_ends_without_a_message() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    assert_eq!(dialogue.asks().len(), 2);
+    assert!(dialogue.control(0).is_empty());
+    dialogue.asks();
+    dialogue.asked.swap(0, 1);
+    assert!(dialogue.answer(got("one")).is_empty());
+    assert_eq!(dialogue.answer(none()), [one(2), "[1] NOTIFICATION 4".to_string()]);
+}
+
+#[test]
 fn what_is_under_way_when_a_handle_is_stopped_or_closed_comes_and_nothing_after_it() {
     let mut dialogue = Dialogue::listening();
     dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
