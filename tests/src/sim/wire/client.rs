@@ -365,12 +365,13 @@ impl Client {
             _ => None,
         };
         let inbox = self.inboxes.entry(part.handle).or_default();
+        let has_one = self.called.as_ref().is_some_and(|called| called.told.is_some());
         let unlocks = get.as_ref().is_some_and(|get| get.mode == GetMode::Unlock);
         let told = if unlocks && matches!(first.fields.reason, 0 | NO_MSG_LOCKED) {
             Some(unlocked(first.fields.reason)?)
         } else if first.fields.reason != 0 {
-            // Nobody waits for what there is no more of.
-            get.map(|_| refused(first.fields.reason, body_length)).transpose()?
+            // Nobody waits for what there is no more of, or for why a callback that has its message is given none.
+            get.filter(|_| !has_one).map(|_| refused(first.fields.reason, body_length)).transpose()?
         } else {
             let md = first.md.ok_or("a message without its MQMD")?;
             let came = Came { md, body: all.freeze(), body_length };
@@ -381,7 +382,6 @@ impl Client {
                 }
                 Some(get) => {
                     inbox.add(came);
-                    let has_one = self.called.as_ref().is_some_and(|called| called.told.is_some());
                     if has_one { None } else { inbox.next(&get).transpose()? }
                 }
                 None if self.manner == Manner::Requests => {
