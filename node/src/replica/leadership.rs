@@ -287,7 +287,9 @@ impl Replica {
         let is_idle = leading.proposals.is_idle()
             && leading.staging.is_empty()
             && leading.endings.is_empty()
-            && self.applying.is_empty();
+            && self.applying.is_empty()
+            // Who is sent away while a message is read for him has not had it, and it would come back as if he had.
+            && !leading.readers.are_for_callers();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
             // There is nobody to wait for, but for programs that are told.
             if !self.has_lease() || self.is_farewell_over() {

@@ -145,6 +145,11 @@ impl Readers {
         callers.filter(|(caller, _)| *caller == session).count()
     }
 
+    /// Whether a call waits for what is read.
+    pub fn are_for_callers(&self) -> bool {
+        self.waiting.values().flatten().any(|(_, delivery)| delivery.caller().is_some())
+    }
+
     /// How many are read to be offered.
     pub fn offers(&self) -> usize {
         self.waiting.values().flatten().filter(|(_, delivery)| matches!(delivery, Recipient::Offer)).count()

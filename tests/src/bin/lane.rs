@@ -153,7 +153,7 @@ fn merge() -> Vec<Step> {
     steps.push(cargo(
         "tools",
         "commands of MQ's administrators: messages saved and restored, authorities, scripts",
-        "test --workspace --test tools -- --test-threads=1",
+        "test --workspace --test tools --test audit -- --test-threads=1",
     ));
     steps.push(cargo(
         "rest",
