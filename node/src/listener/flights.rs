@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::counters::{Counters, add, subtract};
 use super::limits::Limits;
-use crate::mqi::Call;
+use crate::mqi::{Call, Completion};
 use crate::types::{Reason, Token};
 
 /// Calls in flight, counted with those of all sessions once [`Flights::count`] is called.
@@ -26,7 +26,7 @@ pub struct Flights {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     bytes: usize,
-    /// It may have happened although nobody says so (a put, a get, a commit): 2549 instead of 2009.
+    /// It may have happened although nobody says so (a put, a get, a commit): 2549 at the end of the session.
     uncertain: bool,
 }
 
@@ -69,13 +69,14 @@ impl Flights {
         flight.is_some()
     }
 
-    /// The session is over: what is not answered, in order of tokens, with the answer that is true then. Where the replica
-    /// answered all that it had, these never reached it.
-    pub fn end(&mut self, all_answered: bool) -> Vec<(Token, Reason)> {
+    /// The session is over: what is not answered, in order of tokens, with the answer that is true then: `not_done`, or 2549. Where
+    /// the replica answered all that it had, these never reached it.
+    pub fn end(&mut self, not_done: Reason, all_answered: bool) -> Vec<(Token, Reason)> {
+        debug_assert_ne!(not_done, Reason::CallInterrupted, "2549 says nothing of a call");
         self.bytes = 0;
         let reason = |flight: Flight| match flight.uncertain && !all_answered {
             true => Reason::CallInterrupted,
-            false => Reason::ConnectionBroken,
+            false => not_done,
         };
         let open = std::mem::take(&mut self.flights).into_iter();
         open.map(|(token, flight)| (Token(token), reason(flight))).collect()
@@ -104,5 +105,46 @@ pub fn body_bytes(call: &Call) -> usize {
     match call {
         Call::Put(put) => put.message.body.len(),
         _ => 0,
+    }
+}
+
+/// What became of calls of which each needs the one before: the first refusal, unless nobody knows what became of the last. That may
+/// be while the answer to an earlier one is lost as well.
+pub fn outcome(mut completions: Vec<Completion>) -> Completion {
+    let last = completions.pop().expect("every call is answered");
+    if last.reason == Reason::CallInterrupted {
+        return last;
+    }
+    completions.into_iter().find(Completion::is_failed).unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqi::Admin;
+    use crate::types::ObjectName;
+
+    #[test]
+    fn what_may_have_happened_is_2549_unless_all_was_answered() {
+        let clear = Call::Admin(Admin::Clear { queue: ObjectName::new("Q").unwrap() });
+        for (all_answered, expected) in [(false, Reason::CallInterrupted), (true, Reason::QMgrStopping)] {
+            let mut flights = Flights::new(Arc::default(), Arc::default());
+            flights.begin(Token(1), &clear);
+            flights.begin(Token(2), &Call::Ping);
+            flights.begin(Token(3), &clear);
+            assert!(flights.finish(Token(3)), "it is answered");
+            let told = flights.end(Reason::QMgrStopping, all_answered);
+            assert_eq!(told, [(Token(1), expected), (Token(2), Reason::QMgrStopping)], "{all_answered}");
+            assert!(flights.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_get_that_may_have_got_a_message_is_not_said_to_have_no_queue() {
+        let failed = |reasons: [Reason; 2]| outcome(reasons.map(Completion::failed).into()).reason;
+        let (broken, unknown) = (Reason::ConnectionBroken, Reason::CallInterrupted);
+        assert_eq!(failed([Reason::UnknownObjectName, Reason::HobjError]), Reason::UnknownObjectName);
+        assert_eq!(failed([broken, unknown]), unknown);
+        assert_eq!(failed([broken, broken]), broken);
     }
 }

@@ -13,7 +13,7 @@
 //! serving   find, check_serving      which queue manager, and where to go instead: Refused, Unserved, Elsewhere
 //! link      Link                     a session that lasts: calls there, deliveries back, hanging up on who does not read
 //! errand    Errand                   a session for one task
-//! flights   Flights                  what is not answered, its bounds, and 2549 or 2009 when the session ends
+//! flights   Flights                  what is not answered, its bounds, and 2549 or not when the session ends
 //! arrival   is_too_slow              how long a message may take to arrive
 //! guarded   Guarded, Patience        a connection that ends when its client does not take what is sent to it
 //! unread    Unread                   what a connection was given: counted until it let go of it

@@ -403,7 +403,7 @@ impl Conversation {
     /// The session is over, and this is why. What is not answered gets the answer that is true then; the last answer
     /// has token 0, which names no call then, and says where to go instead.
     pub fn close(&mut self, reason: Reason, all_answered: bool, serving: Option<wire::Serving>) {
-        for (token, reason) in self.flights.end(all_answered) {
+        for (token, reason) in self.flights.end(Reason::ConnectionBroken, all_answered) {
             self.answer_refused(token, Box::new(Completion::failed(reason)));
         }
         self.calls.clear();

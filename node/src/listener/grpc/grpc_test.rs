@@ -335,6 +335,24 @@ async fn unary_calls_put_get_and_browse() {
 }
 
 #[tokio::test]
+async fn a_unary_call_whose_session_ends_is_not_said_to_be_undone() {
+    let mut node = fake_node(Limits::default(), serving());
+    let client = QueueClient::new(connect(&node));
+    let reasons = [Reason::QMgrStopping, Reason::QMgrQuiescing, Reason::ConnectionBroken];
+    for (reason, under_way) in reasons.into_iter().zip([2, 4, 6]) {
+        let put = wire::PutRequest { queue: "HELD".into(), ..put_request("", Bytes::new()) };
+        let get = wire::GetRequest { queue: "Q".into(), wait_ms: -1, ..Default::default() };
+        let (mut puts, mut gets) = (client.clone(), client.clone());
+        let put = tokio::spawn(async move { puts.put(put).await.unwrap().into_inner().outcome.unwrap() });
+        let get = tokio::spawn(async move { gets.get(get).await.unwrap().into_inner().outcome.unwrap() });
+        node.batches.wait_for(|batches| *batches >= under_way).await.unwrap();
+        node.close_all.send(reason).unwrap();
+        let told = (put.await.unwrap().reason, get.await.unwrap().reason);
+        assert_eq!(told, (2549, 2549), "the mind may have done both when it says {reason}");
+    }
+}
+
+#[tokio::test]
 async fn administration_asks_checks_and_tells() {
     let node = fake_node(Limits::default(), serving());
     let channel = connect(&node);

@@ -195,13 +195,8 @@ impl Messaging {
         };
         let get = Get { wait, max_length: Some(max_length), ..get(GetMode::Destructive, selection) };
         let mut errand = self.errand(admission, &request.queue_manager).await?;
-        let tokens = errand.send(vec![open, Call::Get(get)]).await?;
-        loop {
-            let (token, completion) = errand.next().await?;
-            if token == tokens[1] || completion.is_failed() {
-                return Ok((completion, errand));
-            }
-        }
+        let completion = errand.call_all(vec![open, Call::Get(get)]).await?;
+        Ok((completion, errand))
     }
 
     async fn begin_browse(

@@ -44,8 +44,8 @@ impl Dialogue {
         let mut answers = BTreeMap::new();
         if let Err(reason) = self.link.send(calls).await {
             // They were not handed over.
-            let open = self.flights.end(true).into_iter();
-            answers.extend(open.map(|(token, _)| (token, Completion::failed(reason))));
+            let open = self.flights.end(reason, true).into_iter();
+            answers.extend(open.map(|(token, reason)| (token, Completion::failed(reason))));
         }
         while !self.flights.is_empty() {
             match self.link.recv().await {
@@ -70,7 +70,7 @@ impl Dialogue {
 
     fn end(&mut self, because: Reason, all_answered: bool, answers: &mut BTreeMap<Token, Completion>) {
         let why = format!("The session ended: {}", because.text());
-        let open = self.flights.end(all_answered).into_iter();
+        let open = self.flights.end(Reason::ConnectionBroken, all_answered).into_iter();
         answers.extend(open.map(|(token, reason)| (token, Completion::failed_because(reason, why.clone()))));
     }
 

@@ -23,6 +23,7 @@ use crate::listener::client::Client;
 use crate::listener::commands::asking::{Answered, ask};
 use crate::listener::counters::add;
 use crate::listener::errand::Errand;
+use crate::listener::flights::outcome;
 use crate::listener::gate::{Admission, Gate, NotAdmitted};
 use crate::listener::node::Listener;
 use crate::listener::serving::{Elsewhere, Unserved, check_serving, find, find_served};
@@ -152,7 +153,7 @@ impl Service {
                                it by its messageId when it was dealt with.";
         let mut dialogue = self.dialogue(head, manager).await?;
         let completions = dialogue.ask(get.calls()).await;
-        let completion = first_failed_or_last(completions);
+        let completion = outcome(completions);
         match completion.data {
             Data::Got { message, .. } => {
                 add(&self.listener.counters.body_bytes_sent, message.body.len() as u64);
@@ -300,13 +301,6 @@ fn listed(lines: Vec<serde_json::Value>) -> Answer {
 
 fn one(completions: Vec<Completion>) -> Completion {
     completions.into_iter().next().expect("every call is answered")
-}
-
-fn first_failed_or_last(completions: Vec<Completion>) -> Completion {
-    let last = completions.len() - 1;
-    let found =
-        completions.into_iter().enumerate().find(|(at, completion)| *at == last || completion.is_failed());
-    found.expect("every call is answered").1
 }
 
 /// A key that fell out of what is remembered.
