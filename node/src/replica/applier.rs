@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use trimaran_proto::replica::v1::MembershipChange;
+
 use super::proposals::{Item, Ride, Waiting};
 use super::repeats::repeated;
 use super::{Action, Replica};
@@ -21,6 +23,8 @@ use crate::types::{Index, Speaks};
 pub(super) struct Applying {
     entries: VecDeque<Entry>,
     batch: Option<Batch>,
+    /// What came into force of the members, by entries that may be applied once more: what the members were then is not known then.
+    members: VecDeque<(Index, MembershipChange)>,
 }
 
 /// The entry that is being applied.
@@ -67,6 +71,11 @@ impl Applying {
         let begun = self.batch.take_if(|batch| batch.entry.index <= upto).map(|batch| batch.entry);
         let needless = self.entries.iter().take_while(|entry| entry.index <= upto).count();
         begun.into_iter().chain(self.entries.drain(..needless)).collect()
+    }
+
+    /// The change of the members by this entry, if it came into force.
+    pub fn members_by(&self, entry: Index) -> Option<&MembershipChange> {
+        self.members.iter().find(|(index, _)| *index == entry).map(|(_, change)| change)
     }
 
     /// Another state takes the place of the one that the entry is being applied to: it is brought to where that one was,
@@ -341,6 +350,8 @@ impl Replica {
             let mut applied = Applied::default();
             self.state.note_members(&change, &mut applied);
             self.note_applied(&applied);
+            self.applying.members.retain(|(index, _)| self.consensus.tail_entry(*index).is_some());
+            self.applying.members.push_back((entry.index, change));
         }
         membership.removed.difference(&before).for_each(|node| self.greet(*node));
         self.publish_membership();

@@ -18,7 +18,7 @@ use trimaran_proto::replica::v1::Greeting;
 use super::Replica;
 use crate::consensus::{EntryKind, Recovered};
 use crate::mqi::{Completion, RecoverRequest};
-use crate::qmgr::{QueueManager, command};
+use crate::qmgr::{Applied, QueueManager, command};
 use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term, WaitsFor};
 
 #[derive(Debug)]
@@ -239,7 +239,11 @@ impl Replica {
                 let entry = self.consensus.tail_entry(Index(index));
                 let entry =
                     entry.expect("entries that the store does not have are in memory or the node restarts");
-                if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
+                if entry.kind == EntryKind::Membership {
+                    if let Some(change) = self.applying.members_by(entry.index) {
+                        state.note_members(change, &mut Applied::default());
+                    }
+                } else if !entry.data.is_empty() {
                     let (at, commands) =
                         command::decode(entry.data, self.options.speaks).expect("applied before");
                     state.set_time(at);

@@ -28,6 +28,7 @@ use trimaran_node::replica::TURN_WORK;
 use trimaran_node::types::Version;
 use trimaran_node::vip::Mode;
 use trimaran_proto::admin::v1::AuditRecord;
+use trimaran_proto::admin::v1::audit_record::Verb;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -747,7 +748,7 @@ fn check_replay(world: &mut World) {
     }
 }
 
-/// Of runs that begin with the version that keeps a trail.
+/// Of queue managers that begin with the version that keeps a trail.
 fn check_trails(world: &mut World) {
     if world.plan.newest < Version::TRAIL {
         return;
@@ -755,8 +756,12 @@ fn check_trails(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         let process = world.serving(number).and_then(|node| world.nodes[&node].process.as_ref());
         let Some(process) = process else { return };
-        let trail = process.minds[number].replica.queue_manager().trail(0);
-        let trail: Vec<AuditRecord> = trail.cloned().collect();
+        let state = process.minds[number].replica.queue_manager();
+        let trail: Vec<AuditRecord> = state.trail(0).cloned().collect();
+        let was_raised = trail.first().is_some_and(|first| first.verb() == Verb::Upgrade);
+        if state.version() < Version::TRAIL || was_raised {
+            continue;
+        }
         match check::trail::check(&world.history, number, &trail) {
             Ok(changes) => world.counters.marks_add("changes found in the trail", changes),
             Err(sentence) => world.fail(check::trail::NAME, sentence),
