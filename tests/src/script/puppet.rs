@@ -1,7 +1,8 @@
 //! A program that does what it is told and remembers what it heard: the hand of a script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use trimaran_node::mqi::Data;
 use trimaran_node::types::{HandleId, Token};
 
 use crate::model::app::Input;
@@ -15,6 +16,8 @@ pub struct Puppet {
     pub token_last: u64,
     /// Calls that are not answered, and whether the script wants to see the answer.
     pub asked: BTreeMap<Token, bool>,
+    /// Calls whose answer it wants to see, and which has come.
+    pub shown: BTreeSet<Token>,
     pub handles: BTreeMap<String, HandleId>,
     pub handle_last: u32,
     pub hint: Option<u64>,
@@ -39,6 +42,11 @@ impl Puppet {
                 self.hint = *hint;
             }
             Input::Broken { .. } => self.forget(),
+            Input::Answer { token, completion, .. } if !matches!(completion.data, Data::Progress { .. }) => {
+                if self.asked.remove(token) == Some(true) {
+                    self.shown.insert(*token);
+                }
+            }
             Input::Answer { .. } | Input::Wake => {}
         }
         self.heard.push_back((now, input));

@@ -540,7 +540,7 @@ impl Runner {
             for (_, input) in std::mem::take(&mut self.puppet(program).heard) {
                 match input {
                     Input::Answer { token: of, completion, .. } if of == token => {
-                        self.puppet(program).asked.remove(&token);
+                        self.puppet(program).shown.remove(&token);
                         return completion;
                     }
                     Input::Broken { reason } => return Completion::failed(reason),
@@ -614,7 +614,7 @@ impl Runner {
                         if matches!(completion.data, Data::Progress { .. }) {
                             continue;
                         }
-                        let shown = self.puppet(program).asked.remove(&token).unwrap_or(false);
+                        let shown = self.puppet(program).shown.remove(&token);
                         if shown || completion.is_failed() {
                             self.out.push(format!("{name} {}", answer_text(&completion)));
                         }
