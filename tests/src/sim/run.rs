@@ -547,6 +547,7 @@ fn live(world: &mut World, knobs: &Knobs) {
     }
     world.heal();
     settle(world, &mut rng);
+    check_trails(world);
     judge(world);
 }
 
@@ -587,7 +588,6 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     });
     compare_states(world);
     check_replay(world);
-    check_trails(world);
 }
 
 /// By an entry that a leader proposes when it has heard the clocks of the others.
