@@ -108,6 +108,8 @@ pub struct Mind {
     pub role: RoleView,
     /// When it began to serve, or began again, for the last time.
     pub served_from: u64,
+    /// Since when it has had a lease, if it has one.
+    pub leased_from: u64,
     pub policy: Policy,
     pub removed: bool,
     pub applied: Index,
@@ -247,6 +249,7 @@ impl Node {
                 inbox: VecDeque::new(),
                 turn_at: None,
                 served_from: 0,
+                leased_from: 0,
                 busy_until: now,
                 role: RoleView::NotServing { term, leader: None, recovering },
                 policy: Policy::new(address_tail(setup)),

@@ -1,11 +1,13 @@
 //! Turns: what waits is handed to a replica, and what it asks for is carried out, as `runtime/driver.rs` does it.
 
 use trimaran_node::replica::{Action, Event};
-use trimaran_node::types::{Reason, RoleView, SessionId};
+use trimaran_node::types::{Instant, Reason, RoleView, SessionId};
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
+
 use crate::check::{instances, log_and_store, placement, turns, versions};
 use crate::model::app::Input;
+use crate::sim::address::may_serve;
 use crate::sim::node::{Part, queue_manager_id};
 
 impl World {
@@ -235,6 +237,7 @@ impl World {
         let now = self.now;
         self.order_address(id, number, &role);
         let node = self.nodes.get_mut(&id).expect("it is having a turn");
+        let local = Instant(node.clock.local(now));
         let process = node.process.as_mut().expect("it is having a turn");
         let mind = &mut process.minds[number];
         let mut caught_up = false;
@@ -247,6 +250,9 @@ impl World {
         }
         let was_serving = mind.role.is_serving();
         let is_serving = role.is_serving();
+        if is_serving && !may_serve(&mind.role, local) {
+            mind.leased_from = now;
+        }
         mind.role = role.clone();
         if is_serving && !was_serving {
             mind.served_from = now;
