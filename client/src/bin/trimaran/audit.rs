@@ -8,7 +8,7 @@ use trimaran_client::proto::{
 
 use crate::{
     arguments::{AuditArgs, AuditCommand, Global},
-    failovers::{Heard, hex, nodes, say_verified, verified},
+    failovers::{Heard, furthest, hex, nodes, say_verified, verified},
     output::{self, Failure, Outcome, patiently, timestamp, visible},
     say,
 };
@@ -60,7 +60,7 @@ async fn heard(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
 async fn kept(global: &Global) -> Result<Vec<AuditRecord>, Failure> {
     let (name, heard) = heard(global).await?;
     let mut last = None;
-    for heard in &heard {
+    for heard in &furthest(heard) {
         match ask(global, heard, &name).await {
             Ok(records) => return Ok(records),
             Err(failure) => last = Some(failure),

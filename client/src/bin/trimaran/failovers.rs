@@ -1,5 +1,7 @@
 //! `failovers`: which node began to serve when and why, as all nodes have it.
 
+use std::cmp::Reverse;
+
 use serde_json::{Value, json};
 use trimaran_client::{
     KeptFailovers, Tls,
@@ -61,6 +63,14 @@ pub struct Heard {
     pub node: String,
     pub address: String,
     pub version: u32,
+    /// How far it has come.
+    applied: u64,
+}
+
+/// Who has come furthest comes first: whoever looks for what he was just told to be done finds it.
+pub fn furthest(mut heard: Vec<Heard>) -> Vec<Heard> {
+    heard.sort_by_key(|heard| Reverse(heard.applied));
+    heard
 }
 
 /// The nodes that answer for the queue manager that is meant. `why` says what is lacking before it has this version.
@@ -80,7 +90,12 @@ pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Ve
     let heard = answers.iter().filter_map(|(address, answer)| {
         let status = answer.as_ref().ok()?;
         let manager = status.queue_managers.iter().find(|manager| manager.name == name)?;
-        Some(Heard { node: status.node.clone(), address: address.clone(), version: manager.version })
+        Some(Heard {
+            node: status.node.clone(),
+            address: address.clone(),
+            version: manager.version,
+            applied: manager.applied_index,
+        })
     });
     let heard: Vec<Heard> = heard.collect();
     if heard.is_empty() {
@@ -100,7 +115,7 @@ pub async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
     let (name, heard) = nodes(global, failover::SINCE, NO_RECORDS).await?;
     let tls = global.tls()?;
     let mut last = None;
-    for heard in &heard {
+    for heard in &furthest(heard) {
         match ask(global, heard, &name, tls.as_ref()).await {
             Ok(records) => return Ok(records),
             Err(failure) => last = Some(failure),
