@@ -257,6 +257,17 @@ async fn a_unit_of_gets(connection: &Connection, queue: &str) -> trimaran_client
     Ok(got)
 }
 
+/// Nodes that talk to each other over a network of their own, where no client is.
+async fn with_a_network_for_peers() -> Cluster {
+    let peer = |node: usize| format!("nodes.{node}.peer={}:7101", network::second_address_of(node));
+    let settings = (0..3).map(peer).collect();
+    let mut cluster = Cluster::prepare(Plan { floats: true, settings, ..Plan::default() });
+    cluster.network().second_line();
+    (0..3).for_each(|node| cluster.start_node(node));
+    cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+    cluster
+}
+
 async fn through_address(cluster: &Cluster) -> Connection {
     let builder = Connection::builder([cluster.floating()]).queue_manager(QUEUE_MANAGER);
     builder.connect().await.expect("the node that serves is found by its address")
@@ -1054,12 +1065,7 @@ fn a_wait_through_the_address_goes_on_at_a_planned_move() {
 #[test]
 fn a_node_that_died_with_its_agent_is_known_where_nodes_have_a_network_of_their_own() {
     in_own_network(async {
-        let peer = |node: usize| format!("nodes.{node}.peer={}:7101", network::second_address_of(node));
-        let settings = (0..3).map(peer).collect();
-        let mut cluster = Cluster::prepare(Plan { floats: true, settings, ..Plan::default() });
-        cluster.network().second_line();
-        (0..3).for_each(|node| cluster.start_node(node));
-        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let mut cluster = with_a_network_for_peers().await;
         for _ in 0..3 {
             let serving = cluster.wait_serving(Duration::from_secs(10));
             until(Duration::from_secs(5), "it is there", || cluster.network().has(serving, FLOATING));
@@ -1126,12 +1132,7 @@ fn canaries_see_that_clients_are_cut_off_from_a_queue_manager_that_is_served() {
 #[test]
 fn a_leader_that_clients_do_not_reach_any_more_hands_over_while_the_nodes_hear_each_other() {
     in_own_network(async {
-        let peer = |node: usize| format!("nodes.{node}.peer={}:7101", network::second_address_of(node));
-        let settings = (0..3).map(peer).collect();
-        let mut cluster = Cluster::prepare(Plan { floats: true, settings, ..Plan::default() });
-        cluster.network().second_line();
-        (0..3).for_each(|node| cluster.start_node(node));
-        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let mut cluster = with_a_network_for_peers().await;
         let serving = cluster.wait_serving(Duration::from_secs(10));
         until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
 

@@ -8,7 +8,7 @@ use trimaran_client::proto::{
 
 use crate::{
     arguments::{AuditArgs, AuditCommand, Global},
-    failovers::{Heard, furthest, hex, nodes, say_verified, verified},
+    failovers::{Heard, first_given, hex, nodes, say_verified, verified},
     output::{self, Failure, Outcome, patiently, timestamp, visible},
     say,
 };
@@ -56,17 +56,10 @@ async fn heard(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
     nodes(global, SINCE, "which keeps no trail of what is changed").await
 }
 
-/// The records of the first node that gives them: all have the same.
+/// As [`first_given`].
 async fn kept(global: &Global) -> Result<Vec<AuditRecord>, Failure> {
     let (name, heard) = heard(global).await?;
-    let mut last = None;
-    for heard in &furthest(heard) {
-        match ask(global, heard, &name).await {
-            Ok(records) => return Ok(records),
-            Err(failure) => last = Some(failure),
-        }
-    }
-    Err(last.expect("a node was asked"))
+    first_given(heard, async |heard| ask(global, heard, &name).await).await
 }
 
 async fn ask(global: &Global, heard: &Heard, queue_manager: &str) -> Result<Vec<AuditRecord>, Failure> {

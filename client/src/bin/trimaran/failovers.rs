@@ -67,10 +67,21 @@ pub struct Heard {
     applied: u64,
 }
 
-/// Who has come furthest comes first: whoever looks for what he was just told to be done finds it.
-pub fn furthest(mut heard: Vec<Heard>) -> Vec<Heard> {
+/// What the first of these nodes gives: all have the same. Who has come furthest is asked first: whoever looks for what he was just told
+/// to be done finds it.
+pub async fn first_given<T>(
+    mut heard: Vec<Heard>,
+    ask: impl AsyncFn(&Heard) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     heard.sort_by_key(|heard| Reverse(heard.applied));
-    heard
+    let mut last = None;
+    for heard in &heard {
+        match ask(heard).await {
+            Ok(given) => return Ok(given),
+            Err(failure) => last = Some(failure),
+        }
+    }
+    Err(last.expect("a node was asked"))
 }
 
 /// The nodes that answer for the queue manager that is meant. `why` says what is lacking before it has this version.
@@ -110,18 +121,11 @@ pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Ve
     Ok((name, heard))
 }
 
-/// The records of the first node that gives them: all have the same.
+/// As [`first_given`].
 pub async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
     let (name, heard) = nodes(global, failover::SINCE, NO_RECORDS).await?;
     let tls = global.tls()?;
-    let mut last = None;
-    for heard in &furthest(heard) {
-        match ask(global, heard, &name, tls.as_ref()).await {
-            Ok(records) => return Ok(records),
-            Err(failure) => last = Some(failure),
-        }
-    }
-    Err(last.expect("a node was asked"))
+    first_given(heard, async |heard| ask(global, heard, &name, tls.as_ref()).await).await
 }
 
 async fn ask(
