@@ -71,8 +71,7 @@ pub fn unreached(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
         let local = Instant(node.clock.local(now));
         let mut minds = node.process.as_ref()?.minds.iter().enumerate();
         minds.find_map(|(queue_manager, mind)| {
-            let paused = node.paused_until.unwrap_or(0);
-            let since = node.agents_paused_from.max(paused).max(mind.leased_from);
+            let since = node.agents_paused_from.max(node.paused_until).max(mind.leased_from);
             (mind.role.is_serving() && may_serve(&mind.role, local) && now > since + UNREACHED_US).then(
                 || {
                     format!(

@@ -36,7 +36,7 @@ use crate::sim::node::queue_manager_id;
 use crate::sim::run::Knobs;
 use crate::sim::schedule::FaultEnd;
 use crate::sim::trace::Trace;
-use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
+use crate::sim::world::{Paused, Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
 cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system] [before]
@@ -324,14 +324,13 @@ impl Runner {
             "pause" => {
                 let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
                 let until = self.world.now + us;
-                self.world.node_mut(id).paused_until = Some(until);
+                self.world.pause(Paused::Process(id), until);
                 Ok(())
             }
             "pause-agent" => {
                 let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
-                let now = self.world.now;
-                let node = self.world.node_mut(id);
-                (node.agents_paused_from, node.agents_paused_until) = (now, now + us);
+                let until = self.world.now + us;
+                self.world.pause(Paused::Agents(id), until);
                 Ok(())
             }
             "isolate" => {

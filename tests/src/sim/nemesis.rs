@@ -8,7 +8,7 @@ use super::disk::Depth;
 use super::net::Quality;
 use super::node::queue_manager_id;
 use super::schedule::{Fault, FaultEnd};
-use super::world::{Program, Step, World, new_node, node_info};
+use super::world::{Paused, Program, Step, World, new_node, node_info};
 
 /// A call of an operator who waits no longer is over by then, wherever it was.
 const RAISE_US_MAX: u64 = 10_000_000;
@@ -146,15 +146,11 @@ impl World {
                 if !with_node && self.rng.chance(500) {
                     until += 4_000_000;
                 }
-                let node = self.node_mut(node);
                 if with_node {
-                    node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
+                    self.pause(Paused::Process(node), until);
                 }
                 if with_agent {
-                    if node.agents_paused_until <= now {
-                        node.agents_paused_from = now;
-                    }
-                    node.agents_paused_until = node.agents_paused_until.max(until);
+                    self.pause(Paused::Agents(node), until);
                 }
             }
             Fault::SlowNode => {
@@ -550,10 +546,8 @@ impl World {
                 node.disk.plan_failure(0, super::disk::Failure::Error);
             }
             node.clock.drift(now, 0);
-            if node.is_paused(now) {
-                node.paused_until = Some(now);
-            }
-            node.agents_paused_until = node.agents_paused_until.min(now);
+            self.resume(Paused::Process(id));
+            self.resume(Paused::Agents(id));
             self.set_disk_low(id, false);
             self.set_store_full(id, false);
             self.flush_soon(id);

@@ -35,7 +35,8 @@ pub struct Node {
     /// The kernel answers: a dead process refuses connections, a dead machine says nothing.
     pub machine_up: bool,
     pub down_since: u64,
-    pub paused_until: Option<u64>,
+    /// The process does nothing until then.
+    pub paused_until: u64,
     /// It was told to hand over, and its process ends then.
     pub ends_at: Option<u64>,
     /// Queue managers on this node that lost what they had and have not caught up, as the disk remembers it.
@@ -189,7 +190,7 @@ impl Node {
     }
 
     pub fn is_paused(&self, now: u64) -> bool {
-        self.paused_until.is_some_and(|until| now < until)
+        now < self.paused_until
     }
 
     /// A process that died is known to be dead when its port refuses connections.

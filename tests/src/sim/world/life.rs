@@ -3,7 +3,7 @@
 use trimaran_node::replica::Event;
 use trimaran_node::types::{Reason, Version};
 
-use super::{Step, World, room};
+use super::{Paused, Step, World, room};
 use crate::check::versions;
 use crate::model::app::Input;
 use crate::sim::disk::{DiskFailed, Failure, StartFailed};
@@ -17,10 +17,11 @@ impl World {
         if node.is_running() || node.retired {
             return;
         }
-        node.paused_until = None;
         // Whoever starts a service ends what is left of it before.
-        node.agents_paused_until = 0;
         node.agents.clear();
+        self.resume(Paused::Process(id));
+        self.resume(Paused::Agents(id));
+        let node = self.node_mut(id);
         match node.start(&setup, now, seed) {
             Ok(start) => {
                 let recovering = node.recovering.len() as u64;
@@ -69,11 +70,11 @@ impl World {
         let Some(process) = node.process.take() else { return };
         process.minds.iter().for_each(|mind| self.counters.add_stats(mind.replica.stats()));
         let node = self.node_mut(id);
-        node.paused_until = None;
         node.machine_up = !power_cut;
         node.down_since = now;
         node.disk.crash(power_cut, &mut rng);
         self.trace.line(now, || format!("node {id} {}", if power_cut { "loses power" } else { "is killed" }));
+        self.resume(Paused::Process(id));
         self.end_agents(id, power_cut);
         for (session, open) in process.sessions {
             let input = Box::new(Input::Broken { reason: Reason::ConnectionBroken });

@@ -9,6 +9,7 @@ mod canaries;
 mod channels;
 mod disks;
 mod life;
+mod pauses;
 mod programs;
 mod streams;
 mod turns;
@@ -42,6 +43,8 @@ use crate::model::canary::Canary;
 use crate::model::history::History;
 use crate::model::operator::Operator;
 use crate::script::puppet::Puppet;
+
+pub use pauses::Paused;
 
 /// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
 const IDLE_TURN_US: u64 = 50_000;
@@ -197,6 +200,10 @@ pub enum Step {
     Wake {
         program: usize,
     },
+    /// Whoever is paused goes on, unless the pause became longer.
+    Resumes {
+        who: Paused,
+    },
     Nemesis,
     FaultEnds(FaultEnd),
     Check,
@@ -242,11 +249,16 @@ pub struct Plan {
     pub newest: Version,
 }
 
+/// Where the numbers of steps begin that do not come first.
+const ORDINARY: u64 = 1 << 60;
+
 pub struct World {
     pub plan: Plan,
     pub now: u64,
     order: u64,
     steps: BTreeMap<(u64, u64), Step>,
+    /// What came for those who are paused, in its order.
+    held: BTreeMap<Paused, Vec<Step>>,
     pub rng: Rng,
     pub nodes: BTreeMap<u64, Node>,
     pub net: Net,
@@ -285,6 +297,7 @@ impl World {
             now: 0,
             order: 0,
             steps: BTreeMap::new(),
+            held: BTreeMap::new(),
             rng,
             nodes,
             net,
@@ -330,6 +343,12 @@ impl World {
     }
 
     pub fn schedule(&mut self, at: u64, step: Step) {
+        self.order += 1;
+        self.steps.insert((at.max(self.now), ORDINARY + self.order), step);
+    }
+
+    /// Before everything that is scheduled for then in the ordinary way.
+    fn schedule_first(&mut self, at: u64, step: Step) {
         self.order += 1;
         self.steps.insert((at.max(self.now), self.order), step);
     }
@@ -399,11 +418,12 @@ impl World {
     pub fn step(&mut self) -> bool {
         let Some(((at, _), step)) = self.steps.pop_first() else { return false };
         self.now = self.now.max(at);
-        if let Some(later) = self.held_back(&step) {
-            self.schedule(later, step);
+        if let Some(who) = self.held_back(&step) {
+            self.held.entry(who).or_default().push(step);
             return true;
         }
         match step {
+            Step::Resumes { who } => self.resume_if_due(who),
             Step::Turn { node, incarnation, mind } => {
                 if self.is_current(node, incarnation) {
                     self.turn(node, mind);
@@ -509,36 +529,6 @@ impl World {
         self.nodes.get(&node).is_some_and(|node| node.is_running() && node.incarnation == incarnation)
     }
 
-    /// A paused process does nothing; what comes in waits for it.
-    fn held_back(&self, step: &Step) -> Option<u64> {
-        if let Step::Agent { node, .. } | Step::Asked { node, .. } = step {
-            let until = self.nodes.get(node)?.agents_paused_until;
-            return (self.now < until).then_some(until);
-        }
-        let node = match step {
-            Step::Turn { node, .. }
-            | Step::LogWritten { node, .. }
-            | Step::Stored { node, .. }
-            | Step::Flush { node, .. }
-            | Step::RowsRead { node, .. }
-            | Step::EntriesRead { node, .. }
-            | Step::SnapshotSent { node, .. }
-            | Step::Pulse { node, .. }
-            | Step::AgentsGone { node, .. }
-            | Step::Connect { node, .. }
-            | Step::CallArrives { node, .. }
-            | Step::SessionEnds { node, .. } => *node,
-            Step::Deliver { to, .. } | Step::SnapshotArrives { to, .. } => *to,
-            Step::Connected { program, .. }
-            | Step::Refused { program, .. }
-            | Step::ToProgram { program, .. }
-            | Step::Wake { program } => self.home_of(*program)?,
-            _ => return None,
-        };
-        let until = self.nodes.get(&node)?.paused_until?;
-        (self.now < until).then_some(until)
-    }
-
     fn check_now(&mut self) {
         self.trace.number(self.now);
         if let Some((checker, sentence)) = self.checks.every_tick(self.now, self.healed_at, &self.nodes) {
@@ -604,7 +594,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         agents_paused_until: 0,
         machine_up: true,
         down_since: 0,
-        paused_until: None,
+        paused_until: 0,
         ends_at: None,
         recovering: BTreeSet::new(),
         member: true,
