@@ -72,6 +72,16 @@ impl Lease {
         self.round
     }
 
+    /// Whether it is time for another round. A leader that hears nobody may still be heard, for as long as its connections
+    /// carry what is not confirmed, and keeps its followers from an election: it sends one round, and the next when a quorum
+    /// answered or after `patience`.
+    pub fn is_due(&self, me: NodeId, membership: &Membership, now: Instant, patience: Duration) -> bool {
+        let Some(last) = self.sent.back() else { return true };
+        let is_answered = |voters| self.confirmed(me, voters, now).is_some_and(|sent| sent >= *last);
+        let answered = is_answered(&membership.voters) && is_answered(&membership.voters_outgoing);
+        answered || now.since(*last) >= patience
+    }
+
     /// A round of heartbeats leaves now.
     pub fn send(&mut self, now: Instant) -> u64 {
         // An answer to a round older than the lease is long would be worth nothing.
@@ -205,6 +215,22 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         Instant(ms * 1000)
+    }
+
+    #[test]
+    fn a_leader_that_hears_nobody_says_less() {
+        let mut lease = Lease::new(ELECTION, 10);
+        let (three, patience) = (voters(&[A, B, C]), Duration::from_millis(250));
+        let is_due = |lease: &Lease, millis| lease.is_due(A, &three, at(millis), patience);
+        assert!(is_due(&lease, 0), "the first round waits for nothing");
+        lease.send(at(0));
+        assert!(!is_due(&lease, 100), "nobody answered");
+        lease.on_answer(C, 1);
+        assert!(is_due(&lease, 100), "a majority did");
+        lease.send(at(100));
+        assert!(!is_due(&lease, 300));
+        assert!(is_due(&lease, 350), "those who come back must hear of it");
+        assert!(lease.is_due(A, &voters(&[A]), at(101), patience), "alone");
     }
 
     #[test]

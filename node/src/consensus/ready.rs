@@ -9,6 +9,9 @@ use trimaran_proto::replica::v1::RaftMessage;
 use super::{COMMIT_QUIET, Consensus, Entry, HardState, LoadEntries, LogWrite, Ready, convert};
 use crate::types::{Index, NodeId, RequestId, Term, WriteNumber};
 
+/// A leader that nobody answers sends one round of heartbeats where it would send so many.
+const UNHEARD_HEARTBEATS: u32 = 3;
+
 impl Consensus {
     /// Does `ready` have anything to say?
     pub fn has_ready(&self) -> bool {
@@ -143,7 +146,10 @@ impl Consensus {
     }
 
     /// Sends what may go now and holds what must wait for the disk.
-    pub(super) fn dispatch(&mut self, leads: bool, messages: Vec<eraftpb::Message>, ready: &mut Ready) {
+    pub(super) fn dispatch(&mut self, leads: bool, mut messages: Vec<eraftpb::Message>, ready: &mut Ready) {
+        if !self.is_round_due() {
+            messages.retain(|message| message.msg_type != MessageType::MsgHeartbeat);
+        }
         let mut at_once = Vec::new();
         let mut later = Vec::new();
         let voted = self.vote_write <= self.persisted;
@@ -201,6 +207,13 @@ impl Consensus {
         } else {
             self.held.push_back((needs, later));
         }
+    }
+
+    fn is_round_due(&self) -> bool {
+        let now = self.now.unwrap_or_default();
+        // Ticks may come a little early.
+        let patience = self.options.heartbeat * UNHEARD_HEARTBEATS - self.options.heartbeat / 2;
+        self.lease.is_due(self.options.node, &self.membership, now, patience)
     }
 
     pub(super) fn emit(&mut self, committed: Vec<eraftpb::Entry>, ready: &mut Ready) {

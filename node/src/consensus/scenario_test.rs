@@ -401,6 +401,27 @@ fn a_leader_has_a_lease_when_a_quorum_answered() {
     assert!(!one.consensus.is_leader());
 }
 
+/// What a deaf leader says still arrives for a while, and each word would make its followers wait anew.
+#[test]
+fn a_leader_that_nobody_answers_falls_almost_silent() {
+    let mut one = One::leading();
+    one.acknowledge(C);
+    let rounds_of = |one: &mut One| {
+        one.sent(HEARTBEAT);
+        (0..18).for_each(|_| one.pass(50));
+        one.sent(HEARTBEAT).iter().filter(|(to, _)| *to == C).count()
+    };
+    assert_eq!(rounds_of(&mut one), 3, "of nine");
+    let mut heard = 0;
+    for _ in 0..18 {
+        one.pass(50);
+        let sent = one.sent(HEARTBEAT);
+        heard += sent.iter().filter(|(to, _)| *to == C).count();
+        one.acknowledge(C);
+    }
+    assert_eq!(heard, 9);
+}
+
 #[test]
 fn no_lease_while_leadership_is_handed_over_and_until_that_is_settled() {
     let mut one = One::leading();

@@ -497,10 +497,12 @@ impl Replica {
         actions.append(&mut self.out);
     }
 
-    /// Every turn while there is little to look at, and about 16 messages or sessions a turn from there on. Looking at 100,000
-    /// messages in every turn would make elections take longer than their timeouts.
+    /// Every turn while there is little to look at, and about 16 messages, sessions or definitions a turn from there on. Looking at
+    /// 100,000 messages in every turn would make elections take longer than their timeouts.
     fn is_check_due(&self) -> bool {
-        let things = self.state.sums().messages + self.sessions.by_id.len() as u64;
+        const DEFINITION_BYTES: u64 = 256;
+        let definitions = self.state.catalog().weight() / DEFINITION_BYTES;
+        let things = self.state.sums().messages + self.sessions.by_id.len() as u64 + definitions;
         self.stats.turns.is_multiple_of(1 + things / 16)
     }
 
