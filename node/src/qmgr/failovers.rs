@@ -4,14 +4,15 @@
 //! (`replica/failovers.rs`); with its last word the record is sealed. One whose leader did not live to say that is sealed as it is
 //! when the next one begins, so that no outage is without an account. What a person says of a record later is kept beside it: a seal is for good.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use prost::Message as _;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::{Classified, Failover, FailoverAccount, HandingOver};
-use trimaran_proto::chain::{seal_of, verify};
+use trimaran_proto::chain::seal_of;
 use trimaran_proto::failover::KEPT;
 
+use super::chained::Chained;
 use super::digest::Digest;
 use crate::types::planted::{self, Bug};
 use crate::types::{NodeId, Term, WallTime};
@@ -28,7 +29,7 @@ pub(super) struct Failovers {
     /// Who serves said that it hands over.
     handing_over: Option<HandingOver>,
     /// The newest [`KEPT`]. Only the last may be open.
-    records: VecDeque<Failover>,
+    records: Chained<Failover>,
     /// What people said of records that are kept, by their number.
     classified: BTreeMap<u64, Classified>,
     classified_digest: Digest,
@@ -52,15 +53,14 @@ impl Failovers {
     /// A record from the message store. In the order of their numbers.
     pub fn restore_record(&mut self, record: Failover) -> Result<(), String> {
         let number = record.number;
-        let follows =
-            |last: &Failover| last.number + 1 == number && last.term < record.term && !last.seal.is_empty();
-        if !self.records.back().is_none_or(follows) {
+        let is_later = self.records.last().is_none_or(|last| last.term < record.term);
+        if !is_later || !self.records.is_followed_by(&record) {
             return Err(format!("record {number} does not follow the one before"));
         }
         if self.records.len() == KEPT {
             return Err(format!("more than {KEPT} records are kept"));
         }
-        self.records.push_back(record);
+        self.records.push(record);
         Ok(())
     }
 
@@ -78,38 +78,28 @@ impl Failovers {
 
     /// The number that the next record gets.
     pub fn next(&self) -> u64 {
-        self.records.back().map_or(1, |last| last.number + 1)
+        self.records.next()
     }
 
     /// The number of the oldest record that is kept.
     pub fn first(&self) -> u64 {
-        self.records.front().map_or(1, |first| first.number)
+        self.records.first()
     }
 
     /// Records from this number on.
     pub fn from(&self, number: u64) -> impl Iterator<Item = &Failover> {
-        debug_assert_eq!(
-            self.next() - self.first(),
-            self.records.len() as u64,
-            "records are numbered without gaps"
-        );
-        let skipped = number.saturating_sub(self.first()) as usize;
-        self.records.iter().skip(skipped)
+        self.records.from(number)
     }
 
     /// The record of the leader that began to serve last, while more of its account is to come.
     pub fn open(&self) -> Option<&Failover> {
-        debug_assert!(
-            self.records.iter().rev().skip(1).take(2).all(|record| !record.seal.is_empty()),
-            "only the last record may be open"
-        );
-        self.records.back().filter(|last| last.seal.is_empty())
+        self.records.last().filter(|last| last.seal.is_empty())
     }
 
     /// A leader of a new term begins to serve. No leader says that twice of its term, nor of an earlier one: an entry that does
     /// is passed over.
     pub fn begin(&mut self, node: NodeId, term: Term, at: WallTime) {
-        if self.records.back().is_some_and(|last| last.term >= term.0) {
+        if self.records.last().is_some_and(|last| last.term >= term.0) {
             return;
         }
         let before = self.served_by.replace(node);
@@ -120,18 +110,18 @@ impl Failovers {
         if planted::is(Bug::ForgetFailover) && before.is_some_and(|before| before != node) {
             return;
         }
-        self.records.push_back(Failover {
+        self.records.push(Failover {
             number: self.next(),
             term: term.0,
             node: node.0,
             before: before.map_or(0, |before| before.0),
             at_ms: at.0,
             planned,
-            sealed_before: self.records.back().map(|last| last.seal.clone()).unwrap_or_default(),
+            sealed_before: self.records.sealed_before(),
             ..Failover::default()
         });
         if self.records.len() > KEPT
-            && let Some(oldest) = self.records.pop_front()
+            && let Some(oldest) = self.records.pop_first()
             && let Some(said) = self.classified.remove(&oldest.number)
         {
             self.classified_digest.take(said.encode_to_vec());
@@ -142,8 +132,7 @@ impl Failovers {
     /// The leader of this term says how it came to serve, and whether that is all it will ever know of it. Whether more was still to
     /// come.
     pub fn account(&mut self, term: Term, account: FailoverAccount, is_last: bool) -> bool {
-        let open = self.records.back_mut().filter(|last| last.seal.is_empty() && last.term == term.0);
-        let Some(open) = open else { return false };
+        let Some(open) = self.records.open().filter(|open| open.term == term.0) else { return false };
         open.account = Some(account);
         if is_last {
             self.seal();
@@ -207,20 +196,19 @@ impl Failovers {
     }
 
     fn seal(&mut self) {
-        if let Some(open) = self.records.back_mut().filter(|last| last.seal.is_empty()) {
+        if let Some(open) = self.records.open() {
             open.seal = seal_of(open);
         }
     }
 
     /// Whether the newest are a chain. Says what is not.
     pub fn check(&self) -> Result<(), String> {
-        let newest: Vec<Failover> = self.from(self.next().saturating_sub(3)).cloned().collect();
-        verify(&newest).map_err(|broken| broken.to_string())
+        self.records.check().map_err(|broken| broken.to_string())
     }
 
     /// Everything that copies have alike: what is sealed is in the last seal.
     pub fn digest(&self) -> impl std::hash::Hash + use<> {
-        let last = self.records.back().map(|last| last.encode_to_vec());
+        let last = self.records.last().map(|last| last.encode_to_vec());
         let said = self.handing_over.as_ref().map(|said| said.encode_to_vec());
         (self.served_by, self.takeovers, self.first(), last, said)
     }
@@ -231,6 +219,7 @@ mod tests {
     use bytes::Bytes;
     use trimaran_proto::admin::v1::classified::Class;
     use trimaran_proto::admin::v1::failover_account::Cause;
+    use trimaran_proto::chain::verify;
 
     use super::super::{Command, QueueManager, Verdict};
     use super::*;

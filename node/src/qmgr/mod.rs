@@ -32,6 +32,7 @@ mod definition_codec;
 pub mod catalog;
 mod authority;
 mod staged;
+mod chained;
 mod failovers;
 mod trail;
 mod canary;

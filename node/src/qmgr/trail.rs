@@ -4,17 +4,17 @@
 //! that was acknowledged, wherever it was asked for and whoever served then. The newest are kept; who applies a command is told
 //! which went with it.
 
-use std::collections::VecDeque;
-
 use prost::Message as _;
 use trimaran_proto::admin::v1::AuditRecord;
 use trimaran_proto::audit::{KEPT, KEPT_BYTES};
-use trimaran_proto::chain::{Link, seal_of, verify};
+use trimaran_proto::chain::{Link, seal_of};
+
+use super::chained::Chained;
 
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     /// The newest [`KEPT`], or as many of them as have [`KEPT_BYTES`], and always the last.
-    records: VecDeque<AuditRecord>,
+    records: Chained<AuditRecord>,
     /// Of their encodings.
     bytes: usize,
 }
@@ -23,8 +23,7 @@ impl Trail {
     /// A record from the message store. In the order of their numbers.
     pub fn restore(&mut self, record: AuditRecord) -> Result<(), String> {
         let number = record.number;
-        let follows = |last: &AuditRecord| last.number + 1 == number;
-        if record.seal.is_empty() || !self.records.back().is_none_or(follows) {
+        if record.seal.is_empty() || !self.records.is_followed_by(&record) {
             return Err(format!("record {number} is not sealed, or does not follow the one before"));
         }
         if self.records.len() == KEPT {
@@ -37,37 +36,31 @@ impl Trail {
 
     /// The number that the next record gets.
     pub fn next(&self) -> u64 {
-        self.records.back().map_or(1, |last| last.number + 1)
+        self.records.next()
     }
 
     /// The number of the oldest record that is kept.
     pub fn first(&self) -> u64 {
-        self.records.front().map_or(1, |first| first.number)
+        self.records.first()
     }
 
     /// Records from this number on.
     pub fn from(&self, number: u64) -> impl Iterator<Item = &AuditRecord> {
-        debug_assert_eq!(
-            self.next() - self.first(),
-            self.records.len() as u64,
-            "records are numbered without gaps"
-        );
-        let skipped = number.saturating_sub(self.first()) as usize;
-        self.records.iter().skip(skipped)
+        self.records.from(number)
     }
 
     /// One more, which is numbered and sealed here. The oldest that are too many for it are `gone`.
     pub fn add(&mut self, record: AuditRecord, gone: &mut Vec<AuditRecord>) {
-        let sealed_before = self.records.back().map(|last| last.seal.clone()).unwrap_or_default();
+        let sealed_before = self.records.sealed_before();
         let record = AuditRecord { number: self.next(), sealed_before, ..record };
         let seal = seal_of(&record);
         self.keep(record.sealed(seal));
         while self.records.len() > KEPT || (self.bytes > KEPT_BYTES && self.records.len() > 1) {
-            let oldest = self.records.pop_front().expect("there are too many");
+            let oldest = self.records.pop_first().expect("there are too many");
             self.bytes -= oldest.encoded_len();
             gone.push(oldest);
         }
-        debug_assert!(!self.records.is_empty(), "what was done last is kept");
+        debug_assert!(self.records.last().is_some(), "what was done last is kept");
         debug_assert!(
             gone.last().is_none_or(|gone| gone.number < self.first()),
             "what is gone is older than what is kept"
@@ -77,18 +70,17 @@ impl Trail {
     fn keep(&mut self, record: AuditRecord) {
         debug_assert!(!record.seal.is_empty(), "a record is sealed when it is made");
         self.bytes += record.encoded_len();
-        self.records.push_back(record);
+        self.records.push(record);
     }
 
-    /// Whether the newest are a chain. Says what is not. It is asked often, and all of them would take long.
+    /// Whether the newest are a chain. Says what is not.
     pub fn check(&self) -> Result<(), String> {
-        let newest: Vec<AuditRecord> = self.from(self.next().saturating_sub(3)).cloned().collect();
-        verify(&newest).map_err(|broken| format!("of the audit trail {broken}"))
+        self.records.check().map_err(|broken| format!("of the audit trail {broken}"))
     }
 
     /// Everything that copies have alike: what was before is in the last seal. None where there is no record.
     pub fn digest(&self) -> Option<impl std::hash::Hash + use<>> {
-        let last = self.records.back()?;
+        let last = self.records.last()?;
         debug_assert!(!last.seal.is_empty(), "all that was before is in a seal");
         Some((self.first(), last.number, last.seal.clone()))
     }
@@ -96,6 +88,8 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_proto::chain::verify;
+
     use super::*;
 
     fn of(user: &str) -> AuditRecord {

@@ -312,8 +312,14 @@ fn forgotten() -> Problem {
 
 /// A command whose session ended.
 fn interrupted(reason: Reason, changes: bool, is_begun: bool) -> Problem {
-    let is_refused =
-        matches!(reason, Reason::ConnectionBroken | Reason::QMgrNotAvailable | Reason::StandbyQMgr);
+    let is_refused = matches!(
+        reason,
+        Reason::ConnectionBroken
+            | Reason::QMgrNotAvailable
+            | Reason::QMgrQuiescing
+            | Reason::QMgrStopping
+            | Reason::StandbyQMgr
+    );
     if !changes || (is_refused && !is_begun) {
         let reason =
             if changes || reason != Reason::CallInterrupted { reason } else { Reason::ConnectionBroken };
@@ -330,7 +336,8 @@ mod tests {
     #[test]
     fn a_command_that_may_have_been_done_is_not_said_not_to_have() {
         for (reason, changes, is_begun, status) in [
-            (Reason::QMgrStopping, true, false, 504),
+            (Reason::QMgrStopping, true, false, 503),
+            (Reason::QMgrStopping, true, true, 504),
             (Reason::CallInterrupted, true, false, 504),
             (Reason::ConnectionBroken, true, false, 503),
             (Reason::ConnectionBroken, true, true, 504),
