@@ -416,8 +416,12 @@ impl Reading {
         let Some((code, body_length)) = self.failure.take() else { return true };
         let is_nothing = code == reason::NO_MSG_AVAILABLE;
         let pauses = code == reason::GET_INHIBITED && self.is_for_callback() && !self.is_held;
-        let is_known = self.is_paused && pauses;
-        if self.next.is_none() && !is_known && !(is_nothing && (!self.confirms.is_empty() || self.is_held)) {
+        // What is not told, as nobody waits for it, or is told so elsewhere.
+        let is_known = match is_nothing {
+            true => self.is_for_callback() || self.is_held || !self.confirms.is_empty(),
+            false => self.is_paused && pauses,
+        };
+        if self.next.is_none() && !is_known {
             self.send_reason(desk, code, body_length);
         }
         self.is_paused = pauses;

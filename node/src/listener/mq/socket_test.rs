@@ -556,6 +556,17 @@ fn a_connection_that_is_started_before_its_stop_has_ended_the_gets_goes_on() {
     assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
 }
 
+#[test]
+fn a_callback_that_is_closed_is_told_no_reason() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_for_callback(STARTED);
+    dialogue.asks();
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Close"]);
+}
+
 /// It would wait for as long as that one does.
 #[test]
 fn a_close_does_not_wait_for_a_request_that_waits_itself() {
