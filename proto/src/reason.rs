@@ -83,6 +83,7 @@ macro_rules! reasons {
             2110 FormatError             FORMAT_ERROR              "The format name is not valid."
             2111 SourceCcsidError        SOURCE_CCSID_ERROR       "The text is in a character set that is not known here, or is not text of that set."
             2119 NotConverted            NOT_CONVERTED            "The message was got as it was put: it could not be converted as asked."
+            2120 ConvertedMsgTooBig      CONVERTED_MSG_TOO_BIG    "The message was got as it was put: converted it is longer than the program has room for."
             2141 DlhError                DLH_ERROR                 "The dead-letter header is not valid."
             2142 HeaderError             HEADER_ERROR              "A header in the message is not valid."
             2152 ObjectNameError         OBJECT_NAME_ERROR         "The name is longer than 48 characters or has characters that a name cannot have."

@@ -40,7 +40,8 @@ async fn cluster_of(plan: Plan) -> Cluster {
         let attributes = Attributes::new().with("MAXMSGL", 100 << 20);
         admin.create_queue(queue, attributes).await.expect("a new queue can be created");
     }
-    let channels = [(CHANNEL, "MAXMSGL", 100 << 20), ("FULL.SVRCONN", "MAXINST", 0)];
+    let channels =
+        [(CHANNEL, "MAXMSGL", 100 << 20), ("FULL.SVRCONN", "MAXINST", 0), ("ALONE.SVRCONN", "SHARECNV", 0)];
     for (channel, attribute, value) in channels {
         let attributes = Attributes::new().with("CHLTYPE", "SVRCONN").with(attribute, value);
         let attributes = attributes.with("SSLCIPH", cipher);
@@ -357,6 +358,34 @@ async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
             "done",
         ]
     );
+}
+
+/// A refusal was a warning with an empty MQMD now and then, and a listener was given an empty message for it, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_is_told_that_there_is_no_message_as_by_mq() {
+    let java = java();
+    let cluster = cluster().await;
+    let port = port(&cluster);
+    let flows = [types::REQUEST_MESSAGES, types::ASYNC_MESSAGE, types::NOTIFICATION];
+    let queue = [port.as_str(), QUEUE_MANAGER, QUEUE];
+    let run = |more: &[&str]| lines(&java.run("Refusals", &[&queue[..], more].concat()));
+    let printed = read_along(&port, &flows, || run(&[CHANNEL, "listeners"]));
+    let ahead = "[m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11], then 2 2033";
+    let mut expected = vec![
+        "nothing 2 2033 order 7".to_string(),
+        "inhibited 2 2016 order 7, at once 2 2016 order 7".to_string(),
+        "too long 1 2080, then mine, left another".to_string(),
+        format!("read ahead with version 1 {ahead}"),
+        format!("read ahead with version 2 {ahead}"),
+        "listener before, inhibited null, after, more 0".to_string(),
+        "listener before, inhibited null, after, more 0".to_string(),
+        "done".to_string(),
+    ];
+    assert_eq!(printed, expected);
+    // With MQGET, which has its own answers, and listeners that ask now and then.
+    let printed = read_along(&port, &answered(types::GET), || run(&["ALONE.SVRCONN"]));
+    expected.retain(|line| !line.starts_with("listener"));
+    assert_eq!(printed, expected);
 }
 
 /// Groups, and what becomes of puts that nobody waited for.

@@ -374,7 +374,9 @@ impl Channel {
         match self.call(types::GET, handle, get_of(options, wait_ms, bytes_max), &[]).await {
             Ok((Call { body: Body::Get(got), reason, .. }, body)) => {
                 let message_bytes = got.length as usize;
-                let body = body.slice(..body.len().min(message_bytes));
+                // What comes with a message that stays is in place of it.
+                let is_left = reason as u32 == crate::reason::TRUNCATED_MSG_FAILED;
+                let body = if is_left { Bytes::new() } else { body.slice(..body.len().min(message_bytes)) };
                 let queue = got.gmo.resolved_queue.text();
                 Ok(Some(Got { md: got.md, body, message_bytes, reason: reason as u32, queue }))
             }

@@ -61,6 +61,8 @@ impl Mde {
 impl Md {
     /// Bytes of version 2.
     pub const BYTES: usize = 364;
+    /// Bytes of one of version 1, which ends before the group.
+    pub const BYTES_1: usize = 324;
 }
 
 versioned! {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use trimaran_proto::mq::Malformed;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::{get, reason};
+use trimaran_proto::mq::constants::reason;
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::wire::Reader;
 
@@ -138,8 +138,7 @@ impl Conversation {
         match self.waiting.get(token)? {
             Waiting::Get { call, .. } => {
                 let WireBody::Get(asked) = &call.body else { return None };
-                let wanted = Wanted { ccsid: asked.md.ccsid, encoding: asked.md.encoding };
-                (asked.gmo.options & get::CONVERT != 0).then_some(wanted)
+                messages::wanted_text(asked)
             }
             Waiting::Message { handle, .. } => {
                 let Some(Object::Queue { reading, .. }) = self.objects.get(*handle) else { return None };
@@ -178,9 +177,9 @@ impl Conversation {
 }
 
 /// Puts the text where the message's body was.
-fn with_text(completion: &mut Completion, Converted { body, told }: Converted) -> Told {
+fn with_text(completion: &mut Completion, Converted { body, length, told }: Converted) -> Told {
     if let Data::Got { message, body_length } = &mut completion.data {
-        *body_length = body.len();
+        *body_length = length;
         message.body = body;
     }
     told

@@ -46,6 +46,8 @@ const SEND_BYTES: usize = 256 * 1024;
 const ANSWERS_TOGETHER: usize = 64;
 /// A client that sends on and on while what it sent cannot be handled, and of whose end nothing could be seen, is hung up on.
 const UNHANDLED_PATIENCE: Duration = Duration::from_secs(60);
+/// So often is seen whether a queue lets gets in again that a callback waits for.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 const UNHANDLED: &str = "it sends more than can be handled, and waits for none of it";
 
 /// A connection and its sessions.
@@ -59,6 +61,8 @@ pub struct Driver<IO> {
     is_left: bool,
     /// Since when nothing is handled and nothing more is read.
     unhandled_since: Option<Instant>,
+    /// When it is seen whether callbacks may go on, if some wait.
+    retry_at: Option<Instant>,
     intake: Intake,
     links: BTreeMap<u32, Open>,
     /// Text that is converted elsewhere, and what is held for it.
@@ -116,6 +120,7 @@ enum Wake {
     /// Time to look at what is unfinished.
     Look,
     Quiet,
+    Retry,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
@@ -132,6 +137,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             received,
             is_left: false,
             unhandled_since: None,
+            retry_at: None,
             intake,
             links,
             conversions: JoinSet::new(),
@@ -163,6 +169,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let unhandled_until = unhandled_since.unwrap_or_else(Instant::now) + UNHANDLED_PATIENCE;
             let quiet_at = self.quiet_at();
             let look = self.intake.look_at();
+            let has_paused = self.socket.has_paused();
+            self.retry_at = has_paused.then(|| self.retry_at.unwrap_or_else(|| Instant::now() + RETRY_EVERY));
+            let retry_at = self.retry_at.unwrap_or(quiet_at);
             if quiet_at < self.quiet.deadline() {
                 self.quiet.as_mut().reset(quiet_at);
             }
@@ -186,6 +195,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                         self.io.hang_up(UNHANDLED);
                         break;
                     }
+                    () = tokio::time::sleep_until(retry_at), if has_paused => Wake::Retry,
                     () = quiet.as_mut(), if may_read => Wake::Quiet,
                 }
             };
@@ -232,6 +242,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     break;
                 }
                 Wake::Look => {}
+                Wake::Retry => {
+                    self.retry_at = None;
+                    self.socket.retry(now());
+                }
                 Wake::Quiet if Instant::now() < quiet_at => self.quiet.as_mut().reset(quiet_at),
                 Wake::Quiet if self.asked || !self.socket.is_connected() => {
                     tracing::info!(client = self.address(), "a client was not heard any more");

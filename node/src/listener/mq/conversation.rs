@@ -3,7 +3,7 @@
 //! A reply has the structures of its request with the output fields filled in, so a call is kept until it is answered. A call
 //! that is not served here is answered with 2298; nothing is ever answered by silence.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall, Conn, Fcno, FcnoFields};
@@ -45,6 +45,8 @@ pub struct Conversation {
     pub(super) tokens: u64,
     /// Gets that are ahead of what was asked for.
     pub(super) ahead: usize,
+    /// Handles whose callbacks wait until their queue lets gets in.
+    pub(super) paused: BTreeSet<i32>,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
     /// Makes ids different from those of all other conversations.
@@ -206,6 +208,7 @@ impl Conversation {
         self.objects.clear();
         self.waiting.clear();
         self.ahead = 0;
+        self.paused.clear();
         self.converting = None;
     }
 }

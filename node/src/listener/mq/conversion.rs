@@ -10,16 +10,23 @@ use trimaran_proto::mq::message::Md;
 use trimaran_proto::pcf;
 
 use super::convert::{CCSID, Code, ENCODING};
+use crate::mqi::Get;
 use crate::types::{Body, Message};
 
 /// A longer body is converted elsewhere.
 const CONVERTED_HERE_BYTES: usize = 32 * 1024;
 
 /// What a program wants of the text that it gets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     pub ccsid: i32,
     pub encoding: i32,
+    /// Bytes of the message that it has room for; None for no limit.
+    pub room: Option<usize>,
+    /// MQGMO_ACCEPT_TRUNCATED_MSG.
+    pub accepts_truncated: bool,
+    /// Its MQMD is of version 1: of the room an MQMDE takes its part, where the message is in a group.
+    pub is_extended: bool,
 }
 
 /// A body that has to be converted.
@@ -29,12 +36,16 @@ pub struct Conversion {
     is_pcf: bool,
     from: Written,
     to: Wanted,
+    /// Bytes that there is room for.
+    room: usize,
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub struct Converted {
     pub body: Body,
+    /// Of the whole text, where that was cut.
+    pub length: usize,
     pub told: Told,
 }
 
@@ -50,7 +61,7 @@ pub struct Told {
 impl Told {
     /// Says it in the MQMD.
     pub fn describe(&self, md: &mut Md) {
-        if let Some(Wanted { ccsid, encoding }) = self.now {
+        if let Some(Wanted { ccsid, encoding, .. }) = self.now {
             (md.ccsid, md.encoding) = (ccsid, encoding);
         }
     }
@@ -65,15 +76,20 @@ impl Conversion {
         let rest = message.descriptor.rest();
         let ccsid = rest.coded_character_set.unwrap_or(CCSID);
         let to = Wanted { ccsid: if wanted.ccsid == 0 { CCSID } else { wanted.ccsid }, ..wanted };
+        let is_extended = wanted.is_extended && message.descriptor.in_group().is_some();
+        let taken = if is_extended { Get::EXTENSION_BYTES } else { 0 };
+        let room = wanted.room.map_or(usize::MAX, |room| room.saturating_sub(taken));
         let encoding = rest.encoding.unwrap_or(ENCODING);
         let from = Written { ccsid, is_big: is_big(encoding) };
         match rest.format.trim_end_matches([' ', '\0']) {
             "MQADMIN" | "MQEVENT" | "MQPCF" if ccsid != to.ccsid || from.is_big != is_big(to.encoding) => {
-                Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: true, from, to })
+                Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: true, from, to, room })
             }
             _ if ccsid == to.ccsid => Err(reason::NONE),
             "" => Err(reason::NONE),
-            "MQSTR" => Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: false, from, to }),
+            "MQSTR" => {
+                Ok(Conversion { body: std::mem::take(&mut message.body), is_pcf: false, from, to, room })
+            }
             _ => Err(reason::NOT_CONVERTED),
         }
     }
@@ -88,7 +104,8 @@ impl Conversion {
         self.body.len()
     }
 
-    /// Does it. The length of the body may change; one that cannot be converted stays as it is.
+    /// Does it. The length of the body may change; one that cannot be converted stays as it is. So does one that has no room then (2120);
+    /// text is cut where that is accepted (2079).
     pub fn run(self) -> Converted {
         let to = Written { ccsid: self.to.ccsid, is_big: is_big(self.to.encoding) };
         let bytes = self.body.to_bytes();
@@ -97,12 +114,23 @@ impl Conversion {
             false => characters::converted(&bytes, self.from, to),
         };
         match converted {
-            Some(text) => {
-                let told = Told { code: reason::NONE, now: Some(self.to) };
-                Converted { body: Body::from(text), told }
+            Some(text) if text.len() > self.room && (self.is_pcf || !self.to.accepts_truncated) => {
+                Converted::not(self.body, reason::CONVERTED_MSG_TOO_BIG)
             }
-            None => Converted { body: self.body, told: Told { code: reason::NOT_CONVERTED, now: None } },
+            Some(text) => {
+                let code = if text.len() > self.room { reason::TRUNCATED_MSG_ACCEPTED } else { reason::NONE };
+                let (length, told) = (text.len(), Told { code, now: Some(self.to) });
+                Converted { body: Body::from(text).truncated(self.room.min(length)), length, told }
+            }
+            None => Converted::not(self.body, reason::NOT_CONVERTED),
         }
+    }
+}
+
+impl Converted {
+    /// It stays as it is.
+    fn not(body: Body, code: Code) -> Converted {
+        Converted { length: body.len(), body, told: Told { code, now: None } }
     }
 }
 
@@ -131,12 +159,12 @@ mod tests {
     }
 
     fn wanted(ccsid: i32) -> Wanted {
-        Wanted { ccsid, encoding: 273 }
+        Wanted { ccsid, encoding: 273, ..Wanted::default() }
     }
 
     #[test]
     fn text_is_converted_and_what_is_no_text_is_not() {
-        let Converted { body, told } =
+        let Converted { body, told, .. } =
             Conversion::of(&mut message("MQSTR", 1208, "é"), wanted(819)).unwrap().run();
         assert_eq!(body.to_bytes(), &[0xE9][..]);
         assert_eq!((told.code, told.now.unwrap().ccsid), (reason::NONE, 819));
@@ -158,8 +186,8 @@ mod tests {
         message.descriptor.set_rest(&rest);
         assert_eq!(Conversion::of(&mut message, wanted(1208)).unwrap_err(), reason::NONE, "as it is wanted");
         message.body = reply.write(big).freeze().into();
-        let Converted { body, told } =
-            Conversion::of(&mut message, Wanted { ccsid: 819, encoding: 546 }).unwrap().run();
+        let Converted { body, told, .. } =
+            Conversion::of(&mut message, Wanted { encoding: 546, ..wanted(819) }).unwrap().run();
         assert_eq!(pcf::read(&body.to_bytes(), little), Ok(reply));
         assert_eq!((told.code, told.now.unwrap().encoding), (reason::NONE, 546));
         message.body = Bytes::from_static(b"no PCF").into();
@@ -167,9 +195,31 @@ mod tests {
         assert_eq!((&kept.body.to_bytes()[..], kept.told.code), (&b"no PCF"[..], reason::NOT_CONVERTED));
     }
 
+    /// "é" is one byte in one set and two in the other.
+    #[test]
+    fn text_that_outgrows_its_room_is_got_as_it_is_or_cut() {
+        let mut latin = Conversion::of(&mut message("MQSTR", 1208, "ééé"), wanted(819)).unwrap().run().body;
+        let mut run = |room: usize, accepts_truncated: bool| {
+            let mut message = message("MQSTR", 819, "");
+            message.body = std::mem::take(&mut latin);
+            let wanted = Wanted { room: Some(room), accepts_truncated, ..wanted(1208) };
+            let converted = Conversion::of(&mut message, wanted).unwrap().run();
+            latin = Body::from(Bytes::from_static(&[0xE9; 3]));
+            converted
+        };
+        let fits = run(6, false);
+        assert_eq!((fits.body.len(), fits.length, fits.told.code), (6, 6, reason::NONE));
+        let kept = run(5, false);
+        assert_eq!((&kept.body.to_bytes()[..], kept.length), (&[0xE9; 3][..], 3));
+        assert!(kept.told.code == reason::CONVERTED_MSG_TOO_BIG && kept.told.now.is_none());
+        let cut = run(4, true);
+        assert_eq!((cut.body.to_bytes().as_ref(), cut.length), ("éé".as_bytes(), 6));
+        assert!(cut.told.code == reason::TRUNCATED_MSG_ACCEPTED && cut.told.now.unwrap().ccsid == 1208);
+    }
+
     #[test]
     fn what_cannot_be_converted_is_got_as_it_is() {
-        let Converted { body, told } =
+        let Converted { body, told, .. } =
             Conversion::of(&mut message("MQSTR", 500, "é"), wanted(1208)).unwrap().run();
         assert_eq!(body.to_bytes(), "é".as_bytes());
         assert!(told.code == reason::NOT_CONVERTED && told.now.is_none());

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn it_is_in_the_encoding_that_the_program_wants() {
-        let (got, body) = extended(Some(Wanted { ccsid: 819, encoding: 273 }));
+        let (got, body) = extended(Some(Wanted { ccsid: 819, encoding: 273, ..Wanted::default() }));
         assert_eq!((got.encoding, got.ccsid), (273, CCSID), "its letters are the same");
         let mde = Mde::read(&mut Reader::new(body.to_bytes(), Order::Big)).unwrap();
         assert_eq!((mde.length, mde.sequence_number, mde.encoding), (72, 3, ENCODING));

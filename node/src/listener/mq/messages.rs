@@ -137,12 +137,32 @@ impl Conversation {
         self.read_on(desk, handle, step);
     }
 
+    /// Whether [`Conversation::retry`] has something to do.
+    pub fn has_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// Whether queues let gets in again, for callbacks that wait for it.
+    pub fn retry(&mut self, desk: &mut Desk<'_>) {
+        for handle in std::mem::take(&mut self.paused) {
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
+                let step = reading.retry(desk);
+                self.read_on(desk, handle, step);
+            }
+        }
+    }
+
     fn read_on(&mut self, desk: &mut Desk<'_>, handle: i32, step: Step) {
         if step.cancels {
             self.cancel_gets(desk, handle);
         }
         if let Some(get) = step.get {
             self.read_with(desk, handle, get, false);
+        }
+        if let Some(Object::Queue { reading, .. }) = self.objects.get(handle)
+            && reading.is_paused()
+        {
+            self.paused.insert(handle);
         }
         for _ in 0..step.ahead.min(AHEAD_MAX - self.ahead) {
             let Some(Object::Queue { reading, .. }) = self.objects.get(handle) else { return };
@@ -337,6 +357,17 @@ fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
     })
 }
 
+/// What an MQGET wants of the text of its message, if it wants it converted.
+pub(super) fn wanted_text(asked: &WireGet) -> Option<Wanted> {
+    (asked.gmo.options & get::CONVERT != 0).then_some(Wanted {
+        ccsid: asked.md.ccsid,
+        encoding: asked.md.encoding,
+        room: Some(asked.length as usize),
+        accepts_truncated: asked.gmo.options & get::ACCEPT_TRUNCATED_MSG != 0,
+        is_extended: asked.md.version < 2,
+    })
+}
+
 /// The answer to an MQGET.
 pub(super) fn got(
     desk: &mut Desk<'_>,
@@ -350,8 +381,7 @@ pub(super) fn got(
     match completed.data {
         Data::Got { message, body_length } => {
             let mut md = convert::md(&message.descriptor, asked.md.version);
-            let wanted = (asked.gmo.options & get::CONVERT != 0)
-                .then_some(Wanted { ccsid: asked.md.ccsid, encoding: asked.md.encoding });
+            let wanted = wanted_text(asked);
             (call.completion, call.reason) = (completed.code as i32, code);
             if told.code != reason::NONE {
                 (call.completion, call.reason) = (completion::WARNING, told.code);
@@ -372,9 +402,11 @@ pub(super) fn got(
             desk.reply_with(header, call, body.parts());
         }
         Data::TooLong { body_length } => {
+            // A client waits for as much data as it has room for. What there would be of a message that stays is not loaded.
+            let room = body_length.min(asked.length as usize);
             asked.length = body_length as u32;
             (call.completion, call.reason) = (completion::WARNING, code);
-            desk.reply(header, call);
+            desk.reply_with(header, call, &[Bytes::from(vec![0; room])]);
         }
         // Something was unlocked, or nothing was locked.
         Data::Nothing if completed.code != CompletionCode::Failed => {

@@ -43,8 +43,8 @@ pub struct Reading {
     queue: String,
     /// The request that messages answer.
     request: u32,
-    /// A request whose sender waits until it is told that nothing more is on its way.
-    confirm: Option<u32>,
+    /// Requests whose sender waits until it is told that nothing more is on its way.
+    confirms: Vec<u32>,
     wanted: RequestFields,
     selection: Selection,
     /// The gets that are under way, as they were asked.
@@ -56,6 +56,8 @@ pub struct Reading {
     failure: Option<(Code, usize)>,
     /// A request for a callback waits until the client starts its connection (MQCTL).
     is_held: bool,
+    /// A callback whose queue lets no gets in, as it has been told.
+    is_paused: bool,
     /// The client asked once more since the get that it asked for has begun to wait: it waits anew from then on.
     is_renewed: bool,
     /// A request that waits until the gets before it have ended.
@@ -116,8 +118,14 @@ impl Reading {
 
     /// What is wanted of the text of messages, if it is to be converted.
     pub fn wanted_text(&self) -> Option<Wanted> {
-        let SelectionFields { ccsid, encoding, .. } = self.selection.fields;
-        (self.wanted.options & get::CONVERT != 0).then_some(Wanted { ccsid, encoding })
+        let SelectionFields { ccsid, encoding, md_version, .. } = self.selection.fields;
+        (self.wanted.options & get::CONVERT != 0).then_some(Wanted {
+            ccsid,
+            encoding,
+            room: usize::try_from(self.wanted.message_bytes_max).ok(),
+            accepts_truncated: self.wanted.options & get::ACCEPT_TRUNCATED_MSG != 0,
+            is_extended: md_version < 2,
+        })
     }
 
     /// A get of a [`Step`] was asked.
@@ -127,17 +135,36 @@ impl Reading {
 
     /// `may_call_back`: the connection is started, and what is asked for a callback may come.
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
+        // Of what was sent until the client said it, and not of what is sent before the request has its turn.
+        let consumed = u64::from(request.asked.fields.received_bytes);
+        self.unconsumed = self.unconsumed.saturating_sub(consumed);
+        self.is_unseen &= consumed == 0;
         if self.gets.is_empty() {
             return self.serve(desk, request, may_call_back);
         }
-        if self.goes_on(&request) && self.wanted.requested_bytes > 1 && !request.is_confirmed {
+        let is_next = self.next.is_none() && !request.is_confirmed;
+        if is_next && self.goes_on(&request) && self.wanted.requested_bytes > 1 {
             // Only more room: what is under way serves it.
             self.take_request(request);
             self.is_renewed = true;
             return Step { ahead: self.room_ahead(), ..Step::default() };
         }
-        self.next = Some(request);
+        self.follow(request);
         Step { cancels: true, ..Step::default() }
+    }
+
+    /// It comes in place of the request that waits, if one does: what that one said of the messages that are wanted is true of it, too, and
+    /// whoever waits for an answer gets it.
+    fn follow(&mut self, mut request: Request) {
+        if let Some(before) = self.next.take() {
+            match before.is_confirmed {
+                true => self.confirms.push(before.id),
+                false => self.request = before.id,
+            }
+            let selection = request.asked.selection.take();
+            request.asked.selection = selection.or(before.asked.selection);
+        }
+        self.next = Some(request);
     }
 
     /// The handle is to be closed; false when that has to wait for [`Reading::take_closing`]. What is got until then belongs to the
@@ -158,13 +185,13 @@ impl Reading {
     /// Nothing is under way.
     fn serve(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
         let asked = &request.asked.fields;
-        self.is_unseen &= asked.received_bytes == 0;
+        self.confirm_all(desk);
         // A client that waited long enough and has room for one message would lose the second.
         let is_served =
             self.is_unseen && request.is_confirmed && asked.requested_bytes == 1 && self.goes_on(&request);
         self.take_request(request);
         if is_served {
-            self.send_nothing(desk);
+            self.confirm_all(desk);
             return Step::default();
         }
         self.start(desk, may_call_back)
@@ -176,12 +203,11 @@ impl Reading {
     }
 
     fn take_request(&mut self, Request { id, is_confirmed, asked }: Request) {
-        self.unconsumed = self.unconsumed.saturating_sub(u64::from(asked.fields.received_bytes));
-        if is_confirmed {
-            self.confirm = Some(id);
-        } else {
-            self.request = id;
+        match is_confirmed {
+            true => self.confirms.push(id),
+            false => self.request = id,
         }
+        self.is_paused = false;
         self.wanted = asked.fields;
         if let Some(selection) = asked.selection {
             self.selection = selection;
@@ -192,9 +218,7 @@ impl Reading {
         if self.wanted.requested_bytes == 0 {
             // It has room for nothing: whoever was called back is not any more.
             self.is_held = false;
-            if self.confirm.is_some() {
-                self.send_nothing(desk);
-            }
+            self.confirm_all(desk);
             return Step::default();
         }
         self.is_renewed = false;
@@ -208,10 +232,8 @@ impl Reading {
                 Step { get: Some(get), ahead, cancels: false }
             }
             Err(code) => {
-                self.refuse(desk, code);
-                if self.confirm.is_some() {
-                    self.send_nothing(desk);
-                }
+                self.send_reason(desk, code, 0);
+                self.confirm_all(desk);
                 Step::default()
             }
         }
@@ -256,7 +278,7 @@ impl Reading {
         let left = u64::from(self.wanted.requested_bytes).saturating_sub(self.unconsumed);
         let messages = left.div_ceil(self.message_bytes) as usize;
         let is_over = self.next.is_some() || self.closing.is_some() || self.is_held || self.failure.is_some();
-        match is_over || self.confirm.is_some() {
+        match is_over || !self.confirms.is_empty() {
             true => 0,
             false => messages.min(self.reach).saturating_sub(self.gets.len()),
         }
@@ -283,14 +305,25 @@ impl Reading {
 
     /// The connection was stopped: what stands for a callback is taken back, if there is something.
     pub fn hold(&mut self) -> bool {
-        let holds = !self.gets.is_empty() && self.is_for_callback();
+        let holds = (!self.gets.is_empty() || self.is_paused) && self.is_for_callback();
         self.is_held |= holds;
+        self.is_paused = false;
         holds
     }
 
     /// The connection was started: what was held goes on.
     pub fn go_on(&mut self, desk: &mut Desk<'_>) -> Step {
         if self.is_held && self.gets.is_empty() { self.start(desk, true) } else { Step::default() }
+    }
+
+    /// Whether it is to be tried again whether its queue lets gets in ([`Reading::retry`]): the client waits for that, and asks for nothing.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused && self.gets.is_empty()
+    }
+
+    /// Tries it.
+    pub fn retry(&mut self, desk: &mut Desk<'_>) -> Step {
+        if self.is_paused() { self.start(desk, true) } else { Step::default() }
     }
 
     /// Whether a wait that is over is not over for the client: what was asked for last may wait for longer.
@@ -360,15 +393,21 @@ impl Reading {
             return Step { ahead: if flows { self.room_ahead() } else { 0 }, cancels, get: None };
         }
         let goes_on = self.report_failure(desk) && !(stays && self.unconsumed > 0);
-        if let Some(next) = self.next.take() {
-            return self.serve(desk, next, may_call_back);
+        let is_closing = self.closing.is_some();
+        match self.next.take() {
+            Some(next) if !is_closing => return self.serve(desk, next, may_call_back),
+            Some(Request { id, is_confirmed: true, .. }) => self.confirms.push(id),
+            _ => {}
         }
-        if goes_on && self.closing.is_none() && self.unconsumed < u64::from(self.wanted.requested_bytes) {
+        // It was stopped, and started before that had ended what was under way.
+        let is_started = self.is_held && may_call_back;
+        if is_started && !is_closing {
             return self.start(desk, may_call_back);
         }
-        if self.confirm.is_some() {
-            self.send_nothing(desk);
+        if goes_on && !is_closing && self.unconsumed < u64::from(self.wanted.requested_bytes) {
+            return self.start(desk, may_call_back);
         }
+        self.confirm_all(desk);
         Step::default()
     }
 
@@ -376,9 +415,16 @@ impl Reading {
     fn report_failure(&mut self, desk: &mut Desk<'_>) -> bool {
         let Some((code, body_length)) = self.failure.take() else { return true };
         let is_nothing = code == reason::NO_MSG_AVAILABLE;
-        if self.next.is_none() && !(is_nothing && (self.confirm.is_some() || self.is_held)) {
+        let pauses = code == reason::GET_INHIBITED && self.is_for_callback() && !self.is_held;
+        // What is not told, as nobody waits for it, or is told so elsewhere.
+        let is_known = match is_nothing {
+            true => self.is_for_callback() || self.is_held || !self.confirms.is_empty(),
+            false => self.is_paused && pauses,
+        };
+        if self.next.is_none() && !is_known {
             self.send_reason(desk, code, body_length);
         }
+        self.is_paused = pauses;
         false
     }
 
@@ -389,8 +435,7 @@ impl Reading {
         body_length: usize,
         (code, told): (Code, Told),
     ) {
-        let version = u32::from(self.selection.fields.md_version.clamp(1, 2));
-        let mut md = convert::md(&message.descriptor, version);
+        let mut md = convert::md(&message.descriptor, self.md_version());
         told.describe(&mut md);
         let wanted = self.wanted_text();
         let (body, whole_length) = extension::put_on(&mut md, message.body, body_length, wanted);
@@ -406,7 +451,8 @@ impl Reading {
             None => 0,
         };
         self.index += 1;
-        self.message_bytes = (Md::BYTES + body.len()) as u64;
+        self.message_bytes = self.md_bytes() + body.len() as u64;
+        self.is_paused = false;
         self.unconsumed += self.message_bytes;
         self.is_unseen = true;
         let mut token = [0; 16];
@@ -446,8 +492,16 @@ impl Reading {
         name.into()
     }
 
-    /// No message, and why.
+    /// No message, and why. In place of a message only what is no failure is told: a client takes the MQMD for the program's then, gives a
+    /// failure as a warning, and its listener an empty message.
     fn send_reason(&mut self, desk: &mut Desk<'_>, code: Code, body_length: usize) {
+        match code {
+            reason::NONE | reason::NO_MSG_LOCKED | reason::TRUNCATED_MSG_FAILED => {}
+            reason::NO_MSG_AVAILABLE => return self.notify(desk, self.request, notice::CHECK_MSG, 0),
+            reason::GET_INHIBITED => return self.notify(desk, self.request, notice::GET_INHIBITED, code),
+            _ => return self.notify(desk, self.request, notice::STREAMING_FAILURE, code),
+        }
+        self.unconsumed += self.md_bytes();
         let fields = FirstFields {
             reason: code,
             message_bytes: body_length as u32,
@@ -459,21 +513,41 @@ impl Reading {
         desk.message(self.request, &message, &[]);
     }
 
-    /// What is there in place of a message's MQMD.
+    /// What is there in place of a message's MQMD: what the program's says that is asked for, so that it can ask once more.
     fn no_md(&self) -> Md {
-        Md { version: u32::from(self.selection.fields.md_version.clamp(1, 2)), ..Md::default() }
+        let Selection { fields, message_id, correlation_id, group_id, .. } = &self.selection;
+        Md {
+            version: self.md_version(),
+            ccsid: fields.ccsid,
+            encoding: fields.encoding,
+            message_id: *message_id,
+            correlation_id: *correlation_id,
+            group_id: *group_id,
+            sequence_number: fields.sequence_number,
+            offset: fields.offset,
+            ..Md::default()
+        }
     }
 
-    fn refuse(&mut self, desk: &mut Desk<'_>, code: Code) {
-        self.send_reason(desk, code, 0);
+    fn md_version(&self) -> u32 {
+        u32::from(self.selection.fields.md_version.clamp(1, 2))
     }
 
-    /// Nothing is on its way for this request.
-    fn send_nothing(&mut self, desk: &mut Desk<'_>) {
-        let notification =
-            Notification { version: 1, handle: self.handle, code: notice::CHECK_MSG, value: 0 };
-        let flow = Flow::Notification(notification);
-        let request = self.confirm.take().unwrap_or(self.request);
+    /// What the client counts for the MQMD.
+    fn md_bytes(&self) -> u64 {
+        if self.md_version() < 2 { Md::BYTES_1 as u64 } else { Md::BYTES as u64 }
+    }
+
+    /// Nothing more is on its way for requests whose sender waits for that.
+    fn confirm_all(&mut self, desk: &mut Desk<'_>) {
+        for request in std::mem::take(&mut self.confirms) {
+            self.notify(desk, request, notice::CHECK_MSG, 0);
+        }
+    }
+
+    fn notify(&self, desk: &mut Desk<'_>, request: u32, code: u32, value: Code) {
+        let (handle, value) = (self.handle, value as u32);
+        let flow = Flow::Notification(Notification { version: 1, handle, code, value });
         desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
     }
 }

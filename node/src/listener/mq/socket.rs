@@ -165,6 +165,21 @@ impl Socket {
         self.conversations.values().any(Conversation::is_full)
     }
 
+    /// Whether callbacks wait until their queue lets gets in: [`Socket::retry`] sees it.
+    pub fn has_paused(&self) -> bool {
+        self.conversations.values().any(Conversation::has_paused)
+    }
+
+    /// Sees whether queues let gets in again that callbacks wait for.
+    pub fn retry(&mut self, now: WallTime) {
+        let paused = self.conversations.iter().filter(|(_, conversation)| conversation.has_paused());
+        for id in paused.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Ok((conversation, mut desk)) = self.at(id, now) {
+                conversation.retry(&mut desk);
+            }
+        }
+    }
+
     /// Memory of calls that are not answered.
     pub fn kept_bytes(&self) -> usize {
         self.conversations.values().map(Conversation::kept_bytes).sum()

@@ -401,7 +401,7 @@ fn a_get_with_wait_ends_with_a_message_or_with_none() {
     assert_eq!(dialogue.answer(got("one")), [r#"[1] ASYNC_MESSAGE 1 reason 0 b"one""#]);
     dialogue.request(get::WAIT, 5000, 1);
     dialogue.asks();
-    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
 }
 
 /// IBM's client lost the second of two, and took the first for as long as that was.
@@ -437,10 +437,182 @@ fn a_message_that_comes_when_the_wait_is_over_is_the_only_one() {
     assert_eq!(dialogue.asks(), ["Get Destructive No"]);
 }
 
+/// The client has the second message only where it says that it has consumed the first, and it may say that while a get is under way.
+#[test]
+fn what_a_client_has_consumed_it_says_of_what_came_before() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 100, 1);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    dialogue.request(get::WAIT, 100, 1);
+    dialogue.asks();
+    let consumed = RequestFields {
+        version: 1,
+        handle: 2,
+        received_bytes: Md::BYTES_1 as u32 + 3,
+        requested_bytes: 1,
+        options: get::WAIT,
+        message_bytes_max: -1,
+        flags: SYNCHRONOUS,
+        ..RequestFields::default()
+    };
+    let request = RequestMessages { fields: consumed, selection: None };
+    dialogue.send_confirmed(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)));
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")), [one(2), "[1] NOTIFICATION 11".to_string()]);
+    assert!(dialogue.asks().is_empty(), "it has room for one, and has not seen that");
+}
+
+/// The first waits for its answer, and says which messages are wanted from then on.
+#[test]
+fn a_request_in_place_of_one_that_waits_goes_on_with_what_that_one_said() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 5000, 1000);
+    dialogue.asks();
+    let fields = RequestFields {
+        version: 1,
+        handle: 2,
+        requested_bytes: 1000,
+        options: get::WAIT,
+        message_bytes_max: -1,
+        flags: SYNCHRONOUS | WITH_SELECTION,
+        ..RequestFields::default()
+    };
+    let mut selection = Selection { message_id: Raw::new(b"wanted"), ..Selection::default() };
+    selection.fields.match_options = 1;
+    let request = RequestMessages { fields, selection: Some(selection) };
+    assert!(
+        dialogue
+            .send_confirmed(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)))
+            .is_empty()
+    );
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert!(
+        dialogue.request_confirmed(get::WAIT).is_empty()
+            && dialogue.request(get::WAIT, 5000, 1000).is_empty()
+    );
+    dialogue.asks();
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11", "[1] NOTIFICATION 11"]);
+    let asks = dialogue.socket.take_asks();
+    let [(_, Ask::Call(_, Call::Get(get)))] = &asks[..] else { panic!("{asks:?}") };
+    assert_eq!(get.selection.message_id.map(|id| id.0), Some(Raw::new(b"wanted").0));
+}
+
+/// IBM's client gives what comes in a message's place as a warning, with an empty MQMD in place of the program's.
+#[test]
+fn why_there_is_no_message_is_not_in_place_of_one() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    for (reason, code) in [
+        (Reason::NoMsgAvailable, notice::CHECK_MSG),
+        (Reason::GetInhibited, notice::GET_INHIBITED),
+        (Reason::QDeleted, notice::STREAMING_FAILURE),
+    ] {
+        dialogue.request(get::WAIT, 5000, 1);
+        dialogue.asks();
+        assert_eq!(dialogue.answer(Completion::failed(reason)), [format!("[1] NOTIFICATION {code}")]);
+    }
+    assert_eq!(dialogue.request(get::SET_SIGNAL, 0, 1), ["[1] NOTIFICATION 14"], "2298");
+}
+
+/// Its listener was given an empty message, and another one for each time that it asked.
+#[test]
+fn a_callback_waits_until_its_queue_lets_gets_in() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_for_callback(STARTED);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    let inhibited = || Completion::failed(Reason::GetInhibited);
+    assert!(!dialogue.socket.has_paused());
+    assert_eq!(dialogue.answer(inhibited()), ["[1] NOTIFICATION 1"]);
+    assert!(dialogue.asks().is_empty() && dialogue.socket.has_paused());
+    for _ in 0..2 {
+        dialogue.socket.retry(WallTime(0));
+        assert!(!dialogue.socket.has_paused(), "it is tried");
+        assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+        assert!(dialogue.answer(inhibited()).is_empty(), "the client knows");
+    }
+    // Stopped meanwhile, it begins when it is started.
+    assert_eq!(dialogue.control(0), ["[1] NOTIFICATION 4"]);
+    dialogue.socket.retry(WallTime(0));
+    assert!(dialogue.asks().is_empty() && !dialogue.socket.has_paused());
+    dialogue.control(2);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    dialogue.answer(inhibited());
+    dialogue.socket.retry(WallTime(0));
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+}
+
+#[test]
+fn a_connection_that_is_started_before_its_stop_has_ended_the_gets_goes_on() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_for_callback(STARTED);
+    dialogue.asks();
+    assert!(dialogue.control(3).is_empty() && dialogue.control(2).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+}
+
+#[test]
+fn a_callback_that_is_closed_is_told_no_reason() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_for_callback(STARTED);
+    dialogue.asks();
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Close"]);
+}
+
+/// It would wait for as long as that one does.
+#[test]
+fn a_close_does_not_wait_for_a_request_that_waits_itself() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_for_callback(STARTED);
+    dialogue.asks();
+    assert!(dialogue.request_for_callback(STARTED).is_empty());
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet", "CancelGet"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Close"]);
+}
+
+#[test]
+fn who_has_too_little_room_can_ask_for_the_same_message_once_more() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    let fields = RequestFields {
+        version: 1,
+        handle: 2,
+        requested_bytes: 1,
+        message_bytes_max: 1,
+        flags: SYNCHRONOUS | WITH_SELECTION,
+        ..RequestFields::default()
+    };
+    let mut selection = Selection { correlation_id: Raw::new(b"wanted"), ..Selection::default() };
+    (selection.fields.match_options, selection.fields.md_version, selection.fields.ccsid) = (2, 2, 819);
+    let request = RequestMessages { fields, selection: Some(selection) };
+    dialogue.send(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)));
+    dialogue.asks();
+    let refused = Completion::failed(Reason::TruncatedMsgFailed);
+    let (id, token) = dialogue.asked.remove(0);
+    let too_long = Completion { data: Data::TooLong { body_length: 3 }, ..refused };
+    dialogue.socket.on_completion(id, token, too_long, WallTime(0));
+    let told = Segment::take(&mut dialogue.socket.take_out(), 32_748).unwrap().unwrap();
+    let Flow::AsyncMessage(message) = Flow::read(&told).unwrap() else { panic!("{told:?}") };
+    let first = message.first.unwrap();
+    let md = first.md.unwrap();
+    assert_eq!((first.fields.reason, first.fields.message_bytes), (2080, 3));
+    assert_eq!((md.correlation_id, md.ccsid), (Raw::new(b"wanted"), 819));
+}
+
 impl Dialogue {
     /// A request for a callback with room for so many messages of three bytes.
     fn request_ahead(&mut self, options: u32, messages: u32, received: u32) -> Vec<String> {
-        let of = |messages: u32| messages * (Md::BYTES as u32 + 3);
+        let of = |messages: u32| messages * (Md::BYTES_1 as u32 + 3);
         self.send_request(RequestFields {
             version: 1,
             handle: 2,
@@ -516,13 +688,13 @@ fn what_is_persistent_is_got_when_everything_before_it_is_consumed() {
 #[test]
 fn who_asks_for_more_while_a_get_waits_is_waited_for_as_long_as_it_says() {
     let mut dialogue = Dialogue::listening();
-    let room = 8 * (Md::BYTES as u32 + 3);
+    let room = 8 * (Md::BYTES_1 as u32 + 3);
     let request = |received: u32| RequestFields {
         version: 1,
         handle: 2,
         options: get::NO_SYNCPOINT | get::WAIT,
         wait_interval: 100,
-        received_bytes: received * (Md::BYTES as u32 + 3),
+        received_bytes: received * (Md::BYTES_1 as u32 + 3),
         requested_bytes: room,
         message_bytes_max: -1,
         flags: SYNCHRONOUS,
@@ -538,7 +710,7 @@ fn who_asks_for_more_while_a_get_waits_is_waited_for_as_long_as_it_says() {
     assert!(dialogue.answer(none()).is_empty(), "that wait was another one");
     assert!(dialogue.answer(none()).is_empty());
     assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
-    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
 }
 
 #[test]
@@ -626,7 +798,7 @@ fn gets_that_were_refused_together_are_one_refusal() {
     assert_eq!(dialogue.asks().len(), 2);
     let inhibited = || Completion::failed(Reason::GetInhibited);
     assert!(dialogue.answer(inhibited()).is_empty());
-    assert_eq!(dialogue.answer(inhibited()), [r#"[1] ASYNC_MESSAGE 1 reason 2016 b"""#]);
+    assert_eq!(dialogue.answer(inhibited()), ["[1] NOTIFICATION 1"]);
 }
 
 #[test]
@@ -639,7 +811,7 @@ fn who_does_not_wait_is_told_at_once_that_there_is_nothing() {
     assert_eq!(dialogue.asks(), ["Get Ahead No", "Get Ahead For(200ms)"]);
     assert!(dialogue.answer(none()).is_empty());
     assert_eq!(dialogue.asks(), ["CancelGet"], "what is ahead is not waited for");
-    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
 }
 
 /// Else what stands ahead could keep the client from being heard, which alone could end it.
@@ -924,7 +1096,8 @@ fn text_that_is_converted_for_a_connection_that_has_ended_is_nobody_s() {
     let mut wire = message.descriptor.rest();
     wire.format = "MQSTR".to_string();
     message.descriptor.set_rest(&wire);
-    let conversion = Conversion::of(&mut message, Wanted { ccsid: 819, encoding: 273 }).unwrap();
+    let wanted = Wanted { ccsid: 819, encoding: 273, ..Wanted::default() };
+    let conversion = Conversion::of(&mut message, wanted).unwrap();
     rest.socket.on_converted(1, Token(7), conversion.run(), WallTime(0));
     assert!(rest.told().is_empty() && !rest.socket.is_converting(1));
 }
@@ -1029,7 +1202,17 @@ fn a_client_of_one_conversation_gets_with_mqget() {
         data: Data::TooLong { body_length: 9 },
         ..Completion::failed(Reason::TruncatedMsgFailed)
     };
-    assert_eq!(dialogue.answer(long), ["0x95 2080 handle 2"]);
+    let (id, token) = dialogue.asked.remove(0);
+    dialogue.socket.on_completion(id, token, long, WallTime(0));
+    let told = Segment::take(&mut dialogue.socket.take_out(), 32_748).unwrap().unwrap();
+    let Flow::Call(WireCall { body: Body::Get(told), reason: 2080, .. }) = Flow::read(&told).unwrap() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(
+        (told.length, told.data.len()),
+        (9, 3),
+        "IBM's client waits for ever for what it has room for"
+    );
     assert_eq!(dialogue.call(types::GET, 2, get(get::SET_SIGNAL)), ["0x95 2298 handle 2"]);
     assert_eq!(dialogue.call(types::GET, 2, get(get::UNLOCK | get::WAIT)), ["0x95 2046 handle 2"]);
     dialogue.call(types::GET, 2, get(get::UNLOCK));

@@ -315,7 +315,7 @@ impl Client {
             let told = match segment.header.segment {
                 types::HEARTBEAT => Some((number, Completion::done())),
                 types::ASYNC_MESSAGE => self.on_message(segment)?,
-                types::NOTIFICATION => Some(self.on_stopped(number, &segment)?),
+                types::NOTIFICATION => self.on_notification(number, &segment)?,
                 types::CALLS.. => self.on_reply(number, segment)?.map(|told| (number, told)),
                 other => return Err(format!("a segment of type {other:#04x} came")),
             };
@@ -370,6 +370,7 @@ impl Client {
         let told = if unlocks && matches!(first.fields.reason, 0 | NO_MSG_LOCKED) {
             Some(unlocked(first.fields.reason)?)
         } else if first.fields.reason != 0 {
+            inbox.consume_none(first.md.as_ref());
             // Nobody waits for what there is no more of, or for why a callback that has its message is given none.
             get.filter(|_| !has_one).map(|_| refused(first.fields.reason, body_length)).transpose()?
         } else {
@@ -407,13 +408,33 @@ impl Client {
         None
     }
 
+    /// Why no message comes for a request, or that the connection is stopped.
+    fn on_notification(
+        &mut self,
+        number: u32,
+        segment: &Segment,
+    ) -> Result<Option<(u32, Completion)>, String> {
+        let Flow::Notification(said) = Flow::read(segment).map_err(|malformed| malformed.to_string())? else {
+            return Err("a notification that is none".into());
+        };
+        let reason = match said.code {
+            notice::CHECK_MSG => Reason::NoMsgAvailable.number() as i32,
+            notice::GET_INHIBITED | notice::STREAMING_FAILURE => said.value as i32,
+            notice::GET_ALLOWED => return Ok(None),
+            _ => return self.on_stopped(number, &said).map(Some),
+        };
+        let is_asked = matches!(self.asked.get(&number), Some((_, Call::Get(_))));
+        let has_one = self.called.as_ref().is_some_and(|called| called.told.is_some());
+        if !is_asked || has_one {
+            return Ok(None);
+        }
+        let told = refused(reason, 0)?;
+        Ok(self.called_back(number, told))
+    }
+
     /// The connection is stopped: the program goes on with what its callback was given.
-    fn on_stopped(&mut self, number: u32, segment: &Segment) -> Result<(u32, Completion), String> {
-        let said = Flow::read(segment).map_err(|malformed| malformed.to_string())?;
-        let is_reply = matches!(
-            &said,
-            Flow::Notification(Notification { code: notice::CONN_STATE_REPLY, value: STOP, .. })
-        );
+    fn on_stopped(&mut self, number: u32, said: &Notification) -> Result<(u32, Completion), String> {
+        let is_reply = said.code == notice::CONN_STATE_REPLY && said.value == STOP;
         let called = self.called.take_if(|called| is_reply && called.stopping == Some(number));
         let called = called.ok_or_else(|| format!("{said:?} came for request {number}"))?;
         self.deregister(called.handle);

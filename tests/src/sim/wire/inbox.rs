@@ -76,6 +76,12 @@ impl Inbox {
         self.consumed_bytes += came.room_bytes();
     }
 
+    /// What came is why there is no message, with an MQMD in its place, which is counted like a message's.
+    pub fn consume_none(&mut self, md: Option<&Md>) {
+        let bytes = if md.is_some_and(|md| md.version >= 2) { Md::BYTES } else { Md::BYTES_1 };
+        self.consumed_bytes += bytes as u32;
+    }
+
     /// What the next request says of that.
     pub fn take_consumed(&mut self) -> u32 {
         std::mem::take(&mut self.consumed_bytes)
