@@ -17,6 +17,8 @@ const EVENTS: &str = "SYSTEM.ADMIN.PERFM.EVENT";
 /// In which what has expired leaves, and in which the last event is told.
 const EXPIRED_US_MAX: u64 = 20_000_000;
 const TOLD_US: u64 = 1_000_000;
+/// In which operators have switched the events on, before there are faults.
+const SWITCHED_US_MAX: u64 = 20_000_000;
 
 pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
     run::run_day(plan(seed, knobs), knobs, live).0
@@ -46,6 +48,10 @@ fn live(world: &mut World, knobs: &Knobs) {
             world.ask_operator(number, alter, false);
         }
     }
+    // Asked again later, they would switch on what an event has switched off.
+    run::wait(world, SWITCHED_US_MAX, "switch the events on", |world| {
+        (0..queue_managers).all(|number| world.operator(number).is_idle())
+    });
     world.history.promised = world.plan.setup.retention;
     run::add_programs(world, knobs, &mut rng);
     run::under_faults(world);
