@@ -10,6 +10,7 @@ import com.ibm.mq.MQQueueManager;
 import com.ibm.mq.constants.CMQC;
 import com.ibm.mq.constants.CMQCFC;
 import com.ibm.mq.constants.CMQXC;
+import com.ibm.mq.headers.pcf.MQCFGR;
 import com.ibm.mq.headers.pcf.MQCFH;
 import com.ibm.mq.headers.pcf.MQCFIN;
 import com.ibm.mq.headers.pcf.MQCFST;
@@ -44,6 +45,7 @@ public class Administration {
         escapes();
         refusals();
         byHand();
+        events();
         agent.disconnect();
         System.out.println("done");
     }
@@ -85,6 +87,53 @@ public class Administration {
             all.add(reply.getStringParameterValue(id).trim());
         }
         return String.join(",", all);
+    }
+
+    static void events() throws Exception {
+        send(CMQCFC.MQCMD_CHANGE_Q_MGR, CMQC.MQIA_PERFORMANCE_EVENT, CMQCFC.MQEVR_ENABLED,
+            CMQC.MQIA_CONFIGURATION_EVENT, CMQCFC.MQEVR_ENABLED, CMQC.MQIA_COMMAND_EVENT, CMQCFC.MQEVR_NO_DISPLAY);
+        send(CMQCFC.MQCMD_CREATE_Q, CMQC.MQCA_Q_NAME, "PCF.EVENTS", CMQC.MQIA_Q_TYPE, CMQC.MQQT_LOCAL,
+            CMQC.MQIA_MAX_Q_DEPTH, 2, CMQC.MQIA_Q_DEPTH_HIGH_LIMIT, 100, CMQC.MQIA_Q_DEPTH_HIGH_EVENT, CMQCFC.MQEVR_ENABLED);
+        send(CMQCFC.MQCMD_INQUIRE_Q, CMQC.MQCA_Q_NAME, "PCF.EVENTS");
+        send(CMQCFC.MQCMD_CHANGE_Q, CMQC.MQCA_Q_NAME, "PCF.EVENTS", CMQC.MQIA_Q_TYPE, CMQC.MQQT_LOCAL,
+            CMQC.MQCA_Q_DESC, "told");
+        MQQueue queue = manager.accessQueue("PCF.EVENTS", CMQC.MQOO_OUTPUT);
+        queue.put(new MQMessage());
+        queue.put(new MQMessage());
+        queue.close();
+        send(CMQCFC.MQCMD_CHANGE_Q_MGR, CMQC.MQIA_PERFORMANCE_EVENT, CMQCFC.MQEVR_DISABLED,
+            CMQC.MQIA_CONFIGURATION_EVENT, CMQCFC.MQEVR_DISABLED, CMQC.MQIA_COMMAND_EVENT, CMQCFC.MQEVR_DISABLED);
+        PCFMessage depth = event("SYSTEM.ADMIN.PERFM.EVENT", new MQMessage());
+        System.out.println("event " + depth.getCommand() + " " + depth.getReason() + " "
+            + depth.getStringParameterValue(CMQC.MQCA_BASE_OBJECT_NAME).trim() + ", depth "
+            + depth.getIntParameterValue(CMQC.MQIA_HIGH_Q_DEPTH) + ", put " + depth.getIntParameterValue(CMQC.MQIA_MSG_ENQ_COUNT));
+        MQMessage[] messages = {new MQMessage(), new MQMessage(), new MQMessage()};
+        for (MQMessage message : messages) {
+            PCFMessage change = event("SYSTEM.ADMIN.CONFIG.EVENT", message);
+            System.out.println("event " + change.getCommand() + " " + change.getReason() + " " + change.getMsgSeqNumber() + " "
+                + change.getStringParameterValue(CMQC.MQCA_Q_NAME).trim() + ", object "
+                + change.getIntParameterValue(CMQCFC.MQIACF_OBJECT_TYPE) + ", origin "
+                + change.getIntParameterValue(CMQCFC.MQIACF_EVENT_ORIGIN) + ", \""
+                + change.getStringParameterValue(CMQC.MQCA_Q_DESC).trim() + "\"");
+        }
+        System.out.println("a pair " + Arrays.equals(messages[1].correlationId, messages[2].correlationId));
+        for (int at = 0; at < 3; at++) {
+            PCFMessage command = event("SYSTEM.ADMIN.COMMAND.EVENT", new MQMessage());
+            MQCFGR context = (MQCFGR) command.getParameter(CMQCFC.MQGACF_COMMAND_CONTEXT);
+            MQCFGR data = (MQCFGR) command.getParameter(CMQCFC.MQGACF_COMMAND_DATA);
+            System.out.println("event " + command.getCommand() + " " + command.getReason() + ", command "
+                + context.getIntParameterValue(CMQCFC.MQIACF_COMMAND) + " with " + data.getParameterCount());
+        }
+    }
+
+    static PCFMessage event(String from, MQMessage message) throws Exception {
+        MQQueue queue = manager.accessQueue(from, CMQC.MQOO_INPUT_SHARED);
+        MQGetMessageOptions options = new MQGetMessageOptions();
+        options.options = CMQC.MQGMO_WAIT | CMQC.MQGMO_NO_SYNCPOINT;
+        options.waitInterval = 10_000;
+        queue.get(message, options);
+        queue.close();
+        return new PCFMessage(message);
     }
 
     static void queueManager() throws Exception {

@@ -106,6 +106,14 @@ async fn a_program_over_the_classes_for_pcf_administers_as_it_does_with_mq() {
             "by hand in both orders and three character sets",
             "dead 3023 3016",
             "a reply without a place 2085",
+            "event 45 2224 PCF.EVENTS, depth 2, put 2",
+            "event 43 2367 1 PCF.EVENTS, object 1, origin 3, \"\"",
+            "event 43 2368 1 PCF.EVENTS, object 1, origin 3, \"\"",
+            "event 43 2368 2 PCF.EVENTS, object 1, origin 3, \"told\"",
+            "a pair true",
+            "event 99 2413, command 11 with 5",
+            "event 99 2413, command 8 with 3",
+            "event 99 2413, command 1 with 4",
             "done",
         ]
     );

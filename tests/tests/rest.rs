@@ -47,6 +47,12 @@ fn a_put_that_is_repeated_with_its_key_is_there_once() {
     let mut client = client(&cluster);
     let defined = run(&mut client, "DEFINE QLOCAL(ORDERS) DESCR('don''t')");
     assert_eq!((defined.status, &defined.json()["overallReasonCode"]), (200, &0.into()), "{defined:?}");
+    // Who defined it is on record, as of any other change.
+    let connect = cluster.addresses().join(",");
+    let trail = ["--connect", &connect, "-m", QUEUE_MANAGER, "audit", "--object", "ORDERS"];
+    let trail = run_program("trimaran", &trail, "");
+    let trail = String::from_utf8_lossy(&trail.stdout).into_owned();
+    assert!(trail.contains("DEFINE") && trail.contains("DESCR - > don't"), "{trail}");
     let orders = queue("ORDERS");
 
     let first = put(&mut client, &orders, "order 1", "one");

@@ -93,6 +93,20 @@ fn every_message_that_asks_for_it_is_reported_once_when_it_comes_and_once_when_i
     assert!(reports > 500, "only {reports} reports");
 }
 
+/// An event of a queue's depth and the switch that it turns are one entry: none comes without the other, whoever serves.
+#[test]
+fn how_many_events_there_are_and_which_one_is_told_next_agree() {
+    quiet_panics();
+    let knobs = Knobs { day: Day::Events, ticks: 500, ..Knobs::default() };
+    let mut events = 0;
+    for seed in 1..=6 {
+        let verdict = days::run(seed, &knobs);
+        assert_eq!(verdict.violation, None, "seed {seed}");
+        events += verdict.counters.marks.get("events").copied().unwrap_or(0);
+    }
+    assert!(events > 100, "only {events} events");
+}
+
 /// With assertions here; `cargo lane merge` asks a build without them for the same, `cargo lane night` a release.
 #[test]
 fn runs_have_the_trace_hashes_that_were_recorded() {

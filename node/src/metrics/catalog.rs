@@ -92,6 +92,8 @@ metrics! {
     EXPIRED             Counter "trimaran_expired_messages_total" "Messages whose expiry passed before anybody got them."
     REPORTS             Counter "trimaran_reports_total" "Reports of the queue manager that messages asked for (arrival, delivery, expiration, exception)."
     REPORTS_DROPPED     Counter "trimaran_reports_dropped_total" "Reports that neither the reply-to queue nor the dead-letter queue took, or that were to be discarded: whoever asked for them is not told."
+    EVENT_MESSAGES      Counter "trimaran_event_messages_total" "Event messages (PERFMEV, CONFIGEV, CMDEV) that were put on their SYSTEM.ADMIN queues."
+    EVENT_MESSAGES_DROPPED Counter "trimaran_event_messages_dropped_total" "Event messages that had no place there: the queue is full, is not there, or takes no messages."
     CALLS_FAILED        Counter "trimaran_calls_failed_total" "Calls answered with completion code 2."
     TURNS               Counter "trimaran_turns_total" "Turns of the queue manager's task."
     TURN_WORK_MAX       Gauge   "trimaran_turn_work_max" "The most work that a turn did since this process began, in looks at a message (about 50 ns each). No client can make it more than a few hundred thousand."

@@ -57,7 +57,7 @@ pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
 pub use register::Register;
 pub use retention::Retention;
-pub use rules::{AliasWords, ManagerRules, QueueRules};
+pub use rules::{AliasWords, ManagerRules, QueueRules, Tells};
 pub use slot::Slot;
 pub use store_batch::*;
 pub use sums::Sums;
@@ -272,6 +272,11 @@ impl QueueManager {
     /// Bytes of the longest body that any queue takes.
     pub fn maxmsgl(&self) -> usize {
         self.rules.maxmsgl
+    }
+
+    /// What is told on queues of events.
+    pub fn tells(&self) -> Tells {
+        self.rules.tells
     }
 
     pub fn maxumsgs(&self) -> u32 {

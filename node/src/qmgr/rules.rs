@@ -21,6 +21,28 @@ pub struct QueueRules {
     pub backout_move: bool,
     /// Made from a model for as long as one handle lasts; takes no persistent messages.
     pub temporary: bool,
+    pub events: DepthEvents,
+}
+
+/// What is told of the depth of a queue, where the queue manager tells anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthEvents {
+    /// Percent of MAXDEPTH; None where it is not told.
+    pub high: Option<u8>,
+    pub low: Option<u8>,
+    pub full: bool,
+}
+
+impl DepthEvents {
+    fn of(definition: &Definition) -> DepthEvents {
+        let number = |selector| definition.number(selector);
+        let percent = |event, limit| (number(event) == 1).then(|| number(limit).clamp(0, 100) as u8);
+        DepthEvents {
+            high: percent(selector::QDPHIEV, selector::QDEPTHHI),
+            low: percent(selector::QDPLOEV, selector::QDEPTHLO),
+            full: number(selector::QDPMAXEV) == 1,
+        }
+    }
 }
 
 /// Of a queue with every attribute at its default.
@@ -48,6 +70,7 @@ impl QueueRules {
             boqname: definition.name(selector::BOQNAME),
             backout_move: number(selector::BACKOUT_MOVE) == 1,
             temporary: number(selector::DEFTYPE) == selector::TEMPORARY_DYNAMIC,
+            events: DepthEvents::of(definition),
         }
     }
 
@@ -108,6 +131,32 @@ pub struct ManagerRules {
     /// Never more than [`limits::HANDLES_MAX`].
     pub maxhands: usize,
     pub maxmsgl: usize,
+    /// What the queue manager tells on its queues of events.
+    pub tells: Tells,
+}
+
+/// PERFMEV, CONFIGEV and CMDEV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tells {
+    /// Queues that are full, high or low.
+    pub depths: bool,
+    /// Definitions that are made, changed or deleted.
+    pub changes: bool,
+    /// Commands, and whether those that only display something are among them.
+    pub commands: bool,
+    pub displays: bool,
+}
+
+impl Tells {
+    fn of(definition: &Definition) -> Tells {
+        let commands = definition.number(selector::CMDEV);
+        Tells {
+            depths: definition.number(selector::PERFMEV) == 1,
+            changes: definition.number(selector::CONFIGEV) == 1,
+            commands: commands != 0,
+            displays: commands == 1,
+        }
+    }
 }
 
 impl ManagerRules {
@@ -122,6 +171,38 @@ impl ManagerRules {
             maxumsgs: definition.number(selector::MAXUMSGS).max(1) as u32,
             maxhands: (definition.number(selector::MAXHANDS).max(1) as usize).min(limits::HANDLES_MAX),
             maxmsgl: (definition.number(selector::MAXMSGL).max(0) as usize).min(limits::BODY_BYTES_MAX),
+            tells: Tells::of(definition),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::definition::Changes;
+
+    fn with(kind: ObjectKind, said: &[(&str, &str)]) -> Definition {
+        let changes = Changes::parse(kind, said.iter().copied()).unwrap();
+        Definition::new(ObjectRef::new(kind, "Q")).with(&changes)
+    }
+
+    #[test]
+    fn what_is_told_of_a_depth_is_what_is_switched_on() {
+        let events = |said: &[(&str, &str)]| DepthEvents::of(&with(ObjectKind::LocalQueue, said));
+        assert_eq!(events(&[]), DepthEvents { high: None, low: None, full: true });
+        let both =
+            [("QDPHIEV", "ENABLED"), ("QDPLOEV", "ENABLED"), ("QDPMAXEV", "DISABLED"), ("QDEPTHHI", "90")];
+        assert_eq!(events(&both), DepthEvents { high: Some(90), low: Some(20), full: false });
+    }
+
+    #[test]
+    fn nothing_is_told_unless_the_queue_manager_says_so() {
+        let tells = |said: &[(&str, &str)]| Tells::of(&with(ObjectKind::QueueManager, said));
+        let nothing = Tells { depths: false, changes: false, commands: false, displays: false };
+        assert_eq!(tells(&[]), nothing);
+        assert_eq!(tells(&[("PERFMEV", "ENABLED")]), Tells { depths: true, ..nothing });
+        assert_eq!(tells(&[("CONFIGEV", "ENABLED")]), Tells { changes: true, ..nothing });
+        assert_eq!(tells(&[("CMDEV", "NODISPLAY")]), Tells { commands: true, ..nothing });
+        assert_eq!(tells(&[("CMDEV", "ENABLED")]), Tells { commands: true, displays: true, ..nothing });
     }
 }

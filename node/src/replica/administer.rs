@@ -38,6 +38,7 @@ pub(super) fn by_of(session: &Session) -> By {
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
         debug_assert!(self.is_serving(), "definitions are made and shown by whoever serves");
+        let noted = self.note_asked(session, &admin);
         let checked = match admin {
             Admin::Define { object, like, replace, changes } => {
                 let by = self.by(session).into();
@@ -74,22 +75,26 @@ impl Replica {
                 let objects = self.objects(&kinds, &pattern, &after);
                 self.turn.spend(DESCRIBE * objects.len() as u64);
                 self.turn.spend_bytes(objects.iter().map(ObjectView::weight).sum());
+                noted.into_iter().for_each(|noted| self.tell(*noted));
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
             Admin::Sessions { after } => {
                 let sessions = self.sessions.views(after, &self.standing.own().waiters);
                 let described: usize = sessions.iter().map(SessionView::described).sum();
                 self.turn.spend(DESCRIBE * described as u64);
+                noted.into_iter().for_each(|noted| self.tell(*noted));
                 return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));
             }
         };
         match checked {
             Ok((command, Some((object, grows)), _)) => {
+                self.tell_later(session, token, noted);
                 self.standing.own_mut().defining.begin(&object, grows);
                 let object = Box::new(object);
                 self.propose(command, Waiting::Define { session, token, object });
             }
             Ok((command, None, queue)) => {
+                self.tell_later(session, token, noted);
                 if let Some(queue) = queue {
                     let is_first = self.standing.own_mut().locked.insert(queue);
                     assert!(is_first, "a queue that is locked is not locked again");
@@ -117,7 +122,9 @@ impl Replica {
         if let Some(queue) = queue {
             let was_locked = self.standing.own_mut().locked.remove(&queue);
             debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
+            self.standing.own_mut().depths.note_emptied(queue);
         }
+        self.tell_of(session, token, verdict.is_ok());
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
     }
 

@@ -269,6 +269,7 @@ impl Replica {
         let Some(leading) = self.standing.leading_mut() else { return };
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);
+            leading.depths.note_got(*queue, self.now.instant);
         }
         for (queue, position) in &applied.placed {
             leading.note_free(&self.state, *queue, *position);
@@ -339,6 +340,7 @@ impl Replica {
                 self.end_making(session, token, *wanted, name, verdict.map(|_| ()));
             }
             Waiting::Gone { queue } => self.end_deleting(queue),
+            Waiting::Event { about, .. } => about.into_iter().for_each(|queue| self.end_telling(queue)),
             Waiting::BeginTerm => self.begin_serving(),
         }
     }

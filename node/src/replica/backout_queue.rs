@@ -56,7 +56,8 @@ impl Replica {
         };
         let Some((to, mut message)) = target else { return self.free(queue, position) };
         message.descriptor.priority = message.descriptor.priority.or(Some(0));
-        self.standing.own_mut().let_in(to);
+        let now = self.now.instant;
+        self.standing.own_mut().let_in(to, now);
         let is_astray = admitted.is_none();
         let report = is_astray.then(|| self.make_report(&original, Cause::Exception(reason))).flatten();
         self.propose_move(queue, position, to, message, report);

@@ -168,6 +168,7 @@ impl Replica {
         let was_locked = leading.locked.remove(&queue);
         debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
         leading.doomed.remove(&queue);
+        leading.depths.note_emptied(queue);
     }
 }
 

@@ -122,7 +122,9 @@ impl Replica {
     /// What was reserved leaves its queue; None where the queue is gone.
     pub(super) fn remove_not_persistent(&mut self, queue: QueueId, position: Position) -> Option<Slot> {
         debug_assert!(!position.is_persistent(), "only what is not in the log goes without it");
-        self.standing.own_mut().reservations.release(queue, position);
+        let (leading, now) = (self.standing.own_mut(), self.now.instant);
+        leading.reservations.release(queue, position);
+        leading.depths.note_got(queue, now);
         self.state.change(queue)?.remove(position)
     }
 

@@ -210,7 +210,9 @@ impl Replica {
         let gone = self.state.change(queue).and_then(|contents| contents.remove(position));
         debug_assert!(gone.is_some(), "what expires was there");
         report.into_iter().for_each(|report| self.place_report_not_persistent(report));
-        self.standing.own_mut().reservations.release(queue, position);
+        let (leading, now) = (self.standing.own_mut(), self.now.instant);
+        leading.reservations.release(queue, position);
+        leading.depths.note_got(queue, now);
         self.note_expired(queue);
     }
 
@@ -231,12 +233,13 @@ impl Replica {
     fn send_away(&mut self, queue: QueueId, positions: Vec<Position>) {
         let (persistent, volatile): (Vec<Position>, Vec<Position>) =
             positions.into_iter().partition(Position::is_persistent);
-        let leading = self.standing.own_mut();
+        let (leading, now) = (self.standing.own_mut(), self.now.instant);
         let contents = self.state.change(queue).expect("the caller has it");
         for position in volatile {
             // Nobody looks for it any more.
             leading.reservations.reserve(contents, position, Owner::Mover);
             leading.reservations.release(queue, position);
+            leading.depths.note_got(queue, now);
             let gone = contents.remove(position);
             debug_assert!(gone.is_some(), "what expires was there");
             self.stats.expired += 1;

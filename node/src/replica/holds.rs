@@ -78,6 +78,7 @@ impl UnderWay {
             Waiting::Maintain { .. } => self.maintaining += 1,
             Waiting::Define { .. } | Waiting::Made { .. } => self.defining += 1,
             Waiting::Nobody
+            | Waiting::Event { .. }
             | Waiting::Put { .. }
             | Waiting::Seal { .. }
             | Waiting::Admin { queue: None, .. }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::defining::Defining;
+use super::depths::Depths;
 use super::endings::Endings;
+use super::events::Events;
 use super::expiry::Leaving;
 use super::failovers::Takeover;
 use super::free::Reservations;
@@ -80,6 +82,10 @@ pub(super) struct Leading {
     /// The counter in the newest message id. Unique over all leaders: a term has one.
     pub next_unique: u64,
     pub leaving: Leaving,
+    /// What is to be told of the depths of queues.
+    pub depths: Depths,
+    /// What is to be told of commands when they are done.
+    pub events: Events,
     /// Nodes whose maintenance was proposed to begin or to end, and is not applied, in the log's order.
     pub maintaining: VecDeque<(NodeId, bool)>,
     pub membership_change: Option<MembershipOperation>,
@@ -202,6 +208,8 @@ impl Leading {
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,
             leaving: Leaving::default(),
+            depths: Depths::default(),
+            events: Events::default(),
             maintaining: VecDeque::new(),
             membership_change: None,
             handover: None,
@@ -215,7 +223,8 @@ impl Leading {
     }
 
     /// A put was let in.
-    pub fn let_in(&mut self, queue: QueueId) {
+    pub fn let_in(&mut self, queue: QueueId, now: Instant) {
+        self.depths.note_put(queue, now);
         *self.incoming.entry(queue).or_default() += 1;
     }
 

@@ -29,6 +29,8 @@
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
 //! failovers      how this node came to serve, for the record
+//! events         what administrators ask for is told on queues of events
+//! depths         queues that are full, high or low are told of there
 //! trail          what administrators changed, as it is shown
 //! canary         what canaries saw, into the log
 //! placement      who should lead: moves, nodes in maintenance, the preferred node
@@ -109,6 +111,8 @@ mod peers;
 mod clocks;
 mod comparison;
 mod failovers;
+mod depths;
+mod events;
 mod trail;
 mod canary;
 mod history;
@@ -468,6 +472,7 @@ impl Replica {
         self.drive_comparison();
         self.drive_failovers();
         self.drive_canary();
+        self.drive_depths();
         self.watch_clocks();
         self.note_parted();
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.

@@ -105,6 +105,12 @@ pub(super) enum Waiting {
     Gone {
         queue: QueueId,
     },
+    /// What the queue manager tells of a queue: the message that goes onto one, and the change of attributes of the one that it is
+    /// about.
+    Event {
+        into: Option<QueueId>,
+        about: Option<QueueId>,
+    },
     BeginTerm,
 }
 
@@ -179,6 +185,14 @@ impl Proposals {
             "somebody waits for every command, if only nobody"
         );
         if self.encoder.bytes() >= limits::ENTRY_BYTES_SOFT {
+            self.close();
+        }
+    }
+
+    /// What is proposed next and takes so many bytes at most is one entry, so that all of it happens or nothing.
+    pub fn keep_together(&mut self, bytes: usize) {
+        debug_assert!(bytes <= limits::ENTRY_BYTES_SOFT, "an entry has room for it");
+        if self.encoder.bytes() + bytes > limits::ENTRY_BYTES_SOFT {
             self.close();
         }
     }
@@ -295,6 +309,7 @@ impl Waiting {
             Waiting::Put { queue, report, .. } => ([Some(*queue), *report], None),
             Waiting::Move { to, report, .. } => ([*to, *report], None),
             Waiting::Expired { report, .. } => ([*report, None], None),
+            Waiting::Event { into, .. } => ([*into, None], None),
             Waiting::Get { reported, .. } => ([reported.as_ref().map(|(queue, _)| *queue), None], None),
             Waiting::Commit { unit, .. } => ([None, None], Some(&unit.puts)),
             _ => ([None, None], None),
@@ -329,6 +344,7 @@ impl Waiting {
             | Waiting::Move { .. }
             | Waiting::Staged { .. }
             | Waiting::Gone { .. }
+            | Waiting::Event { .. }
             | Waiting::BeginTerm => None,
         }
     }

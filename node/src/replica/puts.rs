@@ -174,6 +174,7 @@ impl Replica {
         if self.depth_to_be(id) >= u64::from(maxdepth) {
             self.make_room(id, asked);
             if self.depth_to_be(id) >= u64::from(maxdepth) {
+                self.standing.own_mut().depths.note_full(id);
                 return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}.")));
             }
         }
@@ -181,7 +182,7 @@ impl Replica {
     }
 
     /// The queue's depth when what is under way has happened.
-    fn depth_to_be(&self, queue: QueueId) -> u64 {
+    pub(super) fn depth_to_be(&self, queue: QueueId) -> u64 {
         debug_assert!(self.is_serving(), "only whoever serves lets in");
         let (depth, leading) =
             (self.state.queue(queue).map_or(0, |queue| queue.depth()), self.standing.own());
@@ -231,7 +232,8 @@ impl Replica {
         let unique = self.name_message(&mut put.message);
         self.stats.puts += 1;
         self.stats.put_bytes += put.message.body.len() as u64;
-        self.standing.own_mut().let_in(put.queue);
+        let now = self.now.instant;
+        self.standing.own_mut().let_in(put.queue, now);
         if put.syncpoint {
             let decided = self.state.units_decided();
             let unit = &mut self.sessions.get_mut(session).expect("just seen").unit;
@@ -361,7 +363,8 @@ impl Replica {
         Some(unique)
     }
 
-    fn new_id(&mut self) -> (u64, MessageId) {
+    /// An id that no other message has, and what the log needs to know of it.
+    pub(super) fn new_id(&mut self) -> (u64, MessageId) {
         let leading = self.standing.own_mut();
         leading.next_unique += 1;
         let unique = leading.next_unique;

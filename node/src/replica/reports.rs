@@ -70,7 +70,8 @@ impl Replica {
             "a report is as persistent as what it is about"
         );
         self.stats.reports += 1;
-        self.standing.own_mut().let_in(queue);
+        let now = self.now.instant;
+        self.standing.own_mut().let_in(queue, now);
         Some(Routed { queue, message, unique, data })
     }
 

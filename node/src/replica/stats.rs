@@ -15,6 +15,9 @@ pub struct Stats {
     /// Reports of the queue manager that were put, and those that no queue took.
     pub reports: u64,
     pub reports_dropped: u64,
+    /// Events that were put, and those that no queue took.
+    pub event_messages: u64,
+    pub event_messages_dropped: u64,
     pub calls_failed: u64,
     pub waits: u64,
     pub elections_won: u64,

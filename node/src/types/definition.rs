@@ -585,6 +585,14 @@ pub const SCMDSERV: Selector = 120;
 pub const QDEPTHHI: Selector = 40;
 /// MQIA_Q_DEPTH_LOW_LIMIT: percent of MAXDEPTH, not more than QDEPTHHI; nothing else depends on it.
 pub const QDEPTHLO: Selector = 41;
+/// MQIA_Q_DEPTH_MAX_EVENT, MQIA_Q_DEPTH_HIGH_EVENT and MQIA_Q_DEPTH_LOW_EVENT: 1 where the next one is told.
+pub const QDPMAXEV: Selector = 42;
+pub const QDPHIEV: Selector = 43;
+pub const QDPLOEV: Selector = 44;
+/// MQIA_CONFIGURATION_EVENT, MQIA_PERFORMANCE_EVENT and MQIA_COMMAND_EVENT, of the queue manager: not 0 where there are events.
+pub const CONFIGEV: Selector = 51;
+pub const PERFMEV: Selector = 53;
+pub const CMDEV: Selector = 99;
 /// MQCA_BASE_OBJECT_NAME: the queue that an alias stands for.
 pub const TARGET: Selector = 2002;
 /// MQCA_DEAD_LETTER_Q_NAME, of the queue manager; blank: none.

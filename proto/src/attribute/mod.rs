@@ -237,7 +237,8 @@ const OFF_ON: Words = &[("OFF", 0), ("ON", 1)];
 const NOT_BETWEEN: &str = "Messages do not travel between queue managers yet.";
 const NO_MQ_CLUSTERS: &str =
     "A queue manager is no member of an MQ cluster; its own nodes make it available.";
-const NO_EVENTS: &str = "Event messages are not written yet; the metrics say how queues are.";
+const NO_EVENTS: &str =
+    "Of events only those of depths, definitions and commands are written; the metrics have more.";
 const NO_ACCOUNTING: &str =
     "Accounting and statistics messages are not written; the metrics have the figures.";
 const NO_EXITS: &str = "Exit programs are not called.";

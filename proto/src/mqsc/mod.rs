@@ -32,7 +32,7 @@ pub use answer::{Answer, found};
 pub use command::{Command, Display, Reply, Request, Subject, Wanted};
 pub use complete::complete;
 pub use dump::dump;
-pub use facts::{Fact, Facts, Known, live};
+pub use facts::{Fact, Facts, Known, facts_of, live};
 pub use filter::{Filter, Operator};
 pub use lines::{Joiner, Line};
 pub use parser::parse;

@@ -14,6 +14,14 @@ const FILLED_UP_TO: usize = 264;
 /// MQIA_SUITE_B_STRENGTH, and what its words are in a list of numbers (MQ_SUITE_B_*).
 const SUITE_B: u32 = 247;
 const SUITE_B_WORDS: &[(&str, i32)] = &[("NONE", 1), ("128_BIT", 2), ("192_BIT", 4)];
+/// MQIACF_AUTHORIZATION_LIST, and what its words are in a list of numbers (MQAUTH_*).
+const AUTHORIZATIONS: u32 = 1115;
+#[rustfmt::skip]
+const AUTHORIZATION_WORDS: &[(&str, i32)] = &[
+    ("ALLMQI", -3), ("ALLADM", -2), ("ALL", -1), ("NONE", 0), ("ALTUSR", 1), ("BROWSE", 2), ("CHG", 3), ("CLR", 4), ("CONNECT", 5),
+    ("CRT", 6), ("DLT", 7), ("DSP", 8), ("GET", 9), ("INQ", 10), ("PUT", 11), ("PASSALL", 12), ("PASSID", 13), ("SET", 14),
+    ("SETALL", 15), ("SETID", 16), ("CTRL", 17), ("CTRLX", 18), ("PUB", 19), ("SUB", 20), ("RESUME", 21), ("SYSTEM", 22),
+];
 /// MQIACH_HDR_COMPRESSION and MQIACH_MSG_COMPRESSION: lists in MQ.
 const LISTS_OF_ONE: [u32; 2] = [1575, 1576];
 
@@ -126,8 +134,10 @@ pub fn parameters(facts: &Facts, wanted: Option<&[i32]>) -> Vec<Parameter> {
 fn told(attribute: &Attribute, fact: &Fact) -> Option<Parameter> {
     let (id, value) = (attribute.selector as i32, fact.value.as_str());
     if attribute.selector == SUITE_B {
-        let number = |word: &str| SUITE_B_WORDS.iter().find(|(of, _)| *of == word).map(|(_, number)| *number);
-        return Some(Parameter { id, value: Value::Numbers(value.split(',').filter_map(number).collect()) });
+        return Some(numbers(id, value, SUITE_B_WORDS));
+    }
+    if attribute.selector == AUTHORIZATIONS {
+        return Some(numbers(id, value, AUTHORIZATION_WORDS));
     }
     match attribute.form {
         Form::Text { .. } | Form::Name { .. } if BYTE_STRINGS.contains(&attribute.selector) => {
@@ -148,6 +158,12 @@ fn told(attribute: &Attribute, fact: &Fact) -> Option<Parameter> {
             _ => None,
         },
     }
+}
+
+/// A list of words as the numbers that MQ has for them.
+fn numbers(id: i32, words: &str, known: &[(&str, i32)]) -> Parameter {
+    let number = |word: &str| known.iter().find(|(of, _)| *of == word).map(|(_, number)| *number);
+    Parameter { id, value: Value::Numbers(words.split(',').filter_map(number).collect()) }
 }
 
 /// A text that has at least so many characters, with blanks behind it.

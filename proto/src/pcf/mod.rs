@@ -16,6 +16,7 @@ mod table;
 mod said;
 mod command;
 mod asking;
+pub mod event;
 
 pub use asking::{Asking, refusal};
 pub use numbers::{Operator, command as commands, parameter, reason};

@@ -22,6 +22,7 @@ pub const HEADER_BYTES: usize = 36;
 pub mod kind {
     pub const COMMAND: i32 = 1;
     pub const RESPONSE: i32 = 2;
+    pub const EVENT: i32 = 7;
     /// Of a command whose replies may be of several kinds (MQCFT_COMMAND_XR).
     pub const COMMAND_XR: i32 = 16;
 }

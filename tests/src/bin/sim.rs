@@ -30,6 +30,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
   sim --depth b --seeds 50            the same over the production stores
   sim --old-image --seeds 50          days on which a disk is taken back to an older image
   sim --reports --seeds 50            days on which every message asks for reports
+  sim --events --seeds 50             days on which each queue tells when it is high and when it is low
   sim --replay 88213                  one of them again, with its last actions when it fails
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
@@ -71,6 +72,9 @@ struct Arguments {
     /// Days of another kind: every message asks for reports.
     #[arg(long, conflicts_with = "old_image")]
     reports: bool,
+    /// Days of another kind: each queue tells when it is high and when it is low.
+    #[arg(long, conflicts_with_all = ["old_image", "reports"])]
+    events: bool,
     /// With --replay: prints every event and every action.
     #[arg(long)]
     trace: bool,
@@ -173,6 +177,7 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         Some(planted) => planted.day(),
         None if arguments.old_image => Day::OldImage,
         None if arguments.reports => Day::Reports,
+        None if arguments.events => Day::Events,
         None => Day::Any,
     };
     let (depth, ticks, programs) = (arguments.depth.into(), arguments.ticks, arguments.programs);
@@ -191,6 +196,9 @@ fn command(seed: u64, knobs: &Knobs) -> String {
     }
     if knobs.day == Day::Reports {
         text.push_str(" --reports");
+    }
+    if knobs.day == Day::Events {
+        text.push_str(" --events");
     }
     if let Some(programs) = knobs.programs {
         text.push_str(&format!(" --programs {programs}"));

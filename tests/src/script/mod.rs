@@ -4,6 +4,7 @@
 //! [`runner::HELP`] for the commands. `UPDATE=1 cargo test -p trimaran-tests --test scripts` rewrites what is
 //! expected; read the difference before you keep it.
 
+mod events;
 mod mqsc;
 pub mod parser;
 pub mod puppet;

@@ -26,8 +26,10 @@ use trimaran_proto::failover::Class;
 use trimaran_proto::message::v1 as wire;
 use trimaran_proto::mq::rfh2;
 use trimaran_proto::mqsc::{Reply, Request};
+use trimaran_proto::pcf::event;
 use trimaran_proto::replica::v1::Registered;
 
+use super::events;
 use super::mqsc::{self, Mqsc};
 use super::parser::{Block, words};
 use super::puppet::Puppet;
@@ -1059,7 +1061,10 @@ fn answer_text(completion: &Completion) -> String {
             if let Ok(header) = rfh2::Header::read(&body) {
                 body = body.slice(header.bytes.min(body.len())..);
             }
-            let mut text = if body.starts_with(b"DLH ") && body.len() > 172 {
+            let of_event = (message.descriptor.rest().format == event::FORMAT).then(|| events::text(&body));
+            let mut text = if let Some(text) = of_event {
+                text
+            } else if body.starts_with(b"DLH ") && body.len() > 172 {
                 let reason = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
                 format!("dead letter (reason {reason}) {}", body_text(&body[172..]))
             } else {

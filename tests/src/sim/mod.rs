@@ -17,6 +17,7 @@ pub mod nemesis;
 pub mod run;
 pub mod old_image;
 pub mod reports;
+pub mod events;
 pub mod days;
 pub mod hashes;
 pub mod report;

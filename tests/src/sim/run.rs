@@ -56,6 +56,8 @@ pub enum Day {
     OldImage,
     /// See `sim/reports.rs`.
     Reports,
+    /// See `sim/events.rs`.
+    Events,
 }
 
 impl Default for Knobs {

@@ -28,7 +28,8 @@ use crate::listener::gate::{Admission, Gate, NotAdmitted};
 use crate::listener::node::Listener;
 use crate::listener::serving::{Elsewhere, Unserved, check_serving, find, find_served};
 use crate::listener::unread::Unread;
-use crate::mqi::{Completion, Data, Operate};
+use crate::mqi::{Completion, Data, Identity, Operate};
+use crate::types::definition::Tongue;
 use crate::types::{Held, Message, Reason, Share, limits};
 
 /// The description of all of it.
@@ -243,8 +244,9 @@ impl Service {
     ) -> Result<Answer, Problem> {
         let inbox = find_served(&self.listener, manager).map_err(|unserved| self.unserved(head, unserved))?;
         let mut action = Action::read(body, inbox.name().as_str())?;
-        let identity = &admission.client.identity;
-        let mut errand = Errand::to_administer(&self.listener, &inbox, identity, APPLICATION).await?;
+        // So that what is changed is in the audit trail.
+        let identity = Identity { tongue: Tongue::Mqsc, ..admission.client.identity.clone() };
+        let mut errand = Errand::to_administer(&self.listener, &inbox, &identity, APPLICATION).await?;
         let mut held = Held::nothing(self.listener.account.clone(), Share::Answers);
         let mut is_begun = false;
         while let Some(request) = action.next_request() {
