@@ -19,7 +19,9 @@ impl<L> Default for Chained<L> {
 impl<L: Link> Chained<L> {
     /// The number that the next record gets.
     pub fn next(&self) -> u64 {
-        self.last().map_or(1, |last| last.number() + 1)
+        let next = self.last().map_or(1, |last| last.number() + 1);
+        debug_assert!(next > 0, "records are numbered from 1 on");
+        next
     }
 
     /// The number of the oldest record that is kept.
@@ -53,20 +55,36 @@ impl<L: Link> Chained<L> {
 
     /// What the next record is sealed to: empty for the first.
     pub fn sealed_before(&self) -> Bytes {
+        debug_assert!(
+            self.last().is_none_or(|last| !last.seal().is_empty()),
+            "a record is sealed before the next one begins"
+        );
         self.last().map(|last| last.seal().clone()).unwrap_or_default()
     }
 
     pub fn push(&mut self, record: L) {
-        debug_assert!(self.is_followed_by(&record), "records are numbered without gaps, and only the last may be open");
+        debug_assert!(
+            self.is_followed_by(&record),
+            "records are numbered without gaps, and only the last may be open"
+        );
         self.records.push_back(record);
     }
 
     pub fn pop_first(&mut self) -> Option<L> {
-        self.records.pop_front()
+        let oldest = self.records.pop_front();
+        debug_assert!(
+            oldest.as_ref().is_none_or(|oldest| self.records.is_empty() || oldest.number() < self.first()),
+            "what goes is older than what stays"
+        );
+        oldest
     }
 
     /// The last one, while more of it is to come.
     pub fn open(&mut self) -> Option<&mut L> {
+        debug_assert!(
+            self.records.iter().rev().skip(1).take(2).all(|record| !record.seal().is_empty()),
+            "only the last record may be open"
+        );
         self.records.back_mut().filter(|last| last.seal().is_empty())
     }
 
