@@ -155,17 +155,18 @@ impl Failover {
         }
     }
 
-    /// For how long nobody served, in microseconds, as far as the nodes can tell. Where nobody was heard before, since
-    /// the newest entry of the log, which may be much longer than it was.
+    /// For how long nobody served, in microseconds, as far as the nodes can tell. What was planned counts from when it was announced, or from when
+    /// units of work had ended. Where nobody was heard before, since the newest entry of the log, which may be much longer than it was.
     pub fn outage_us(&self) -> u64 {
         let Some(account) = &self.account else { return 0 };
-        match self.cause() {
-            Cause::Start => {
-                let before = self.planned.as_ref().map_or(self.at_ms, |planned| planned.at_ms);
-                (account.served_ms - before).max(0) as u64 * 1000
-            }
-            // One that did not live to say when it served was about to.
-            _ => account.after_us(Step::Serves).or(account.after_us(Step::Elected)).unwrap_or(0),
+        let since = |ms: i64| (account.served_ms - ms).max(0) as u64 * 1000;
+        // One that did not live to say when it served was about to.
+        let unheard = account.after_us(Step::Serves).or(account.after_us(Step::Elected)).unwrap_or(0);
+        match (&self.planned, account.cause()) {
+            (None, Cause::Start) => since(self.at_ms),
+            // Who hands over is heard for longer than it answers.
+            (Some(planned), _) => since(planned.at_ms).max(unheard),
+            (None, _) => unheard,
         }
     }
 }

@@ -104,6 +104,12 @@ impl Consensus {
         self.campaign_delay() + self.options.start_delay
     }
 
+    /// Asks all for a sign of life: they answer a round of heartbeats that leaves now ([`Consensus::has_answered`]).
+    pub fn sound(&mut self) {
+        self.raw.ping();
+        self.settle();
+    }
+
     /// Asks `node` to take over. False when it cannot soon: no voter, too far behind, silent, or the configuration
     /// is changing. Proposals are refused until it did, or an election timeout has passed.
     pub fn transfer_to(&mut self, node: NodeId) -> bool {

@@ -115,6 +115,11 @@ impl Lease {
         Some(sent)
     }
 
+    /// When the newest round that the node answered was sent.
+    pub fn answered(&self, node: NodeId) -> Option<Instant> {
+        self.answered.get(&node).map(|(_, sent)| *sent)
+    }
+
     /// A transfer of leadership to `node` came to nothing.
     pub fn disarm(&mut self, node: NodeId, now: Instant) {
         debug_assert!(self.disarming.is_none(), "one transfer is waited out at a time");
@@ -152,7 +157,7 @@ impl Lease {
             .iter()
             .filter_map(|voter| match *voter == me {
                 true => Some(now),
-                false => self.answered.get(voter).map(|(_, sent)| *sent),
+                false => self.answered(*voter),
             })
             .collect();
         if voters.is_empty() {

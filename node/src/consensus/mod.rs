@@ -600,6 +600,10 @@ impl Consensus {
     pub fn on_peer_gone(&mut self, node: NodeId) {
         self.gone.insert(node);
         self.heard.remove(&node);
+        if self.transferring == Some(node) {
+            self.raw.raft.abort_leader_transfer();
+            self.settle();
+        }
         self.lease.on_peer_gone(node);
         if self.raw.raft.state == StateRole::Leader {
             self.raw.report_unreachable(node.0);

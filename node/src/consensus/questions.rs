@@ -131,6 +131,12 @@ impl Consensus {
         self.raw.raft.lead_transferee.is_some()
     }
 
+    /// Whether this leader has an answer of the node to a round of heartbeats that left then or later.
+    pub fn has_answered(&self, node: NodeId, since: Instant) -> bool {
+        debug_assert!(self.is_leader(), "only a leader is answered");
+        self.lease.answered(node).is_some_and(|sent| sent >= since)
+    }
+
     pub fn membership(&self) -> &Membership {
         &self.membership
     }

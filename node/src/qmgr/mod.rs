@@ -65,7 +65,7 @@ pub use told::{Before, Told};
 
 use std::collections::BTreeSet;
 
-use trimaran_proto::admin::v1::{AuditRecord, Canary, Classified, Failover};
+use trimaran_proto::admin::v1::{AuditRecord, Canary, Classified, Failover, HandingOver};
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
@@ -224,6 +224,11 @@ impl QueueManager {
     /// Records of what administrators changed from this number on, since the queue manager has [`Version::TRAIL`].
     pub fn trail(&self, from: u64) -> impl Iterator<Item = &AuditRecord> {
         self.trail.from(from)
+    }
+
+    /// What who serves said of handing over.
+    pub fn handing_over(&self) -> Option<&HandingOver> {
+        self.failovers.handing_over()
     }
 
     /// The record of the leader of this term, while its account is to come.

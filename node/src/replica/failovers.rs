@@ -205,8 +205,8 @@ impl Takeover {
     fn cause(&self, own: NodeId, is_planned: bool) -> Cause {
         // Who was elected, and did not come to serve, is none that was there before.
         match self.seen.leader.filter(|_| self.seen.served.is_some()) {
-            _ if is_planned => Cause::Planned,
             None => Cause::Start,
+            Some(_) if is_planned => Cause::Planned,
             Some(before) if before == own => Cause::NoQuorum,
             Some(_) if self.seen.is_gone => Cause::Crash,
             Some(_) => match self.returned {
@@ -374,6 +374,14 @@ impl Replica {
         self.propose(Command::HandOver { said, by, to }, Waiting::Nobody);
     }
 
+    /// Says it once more where units of work could end first: from here on nobody is answered, and that is what the record counts from.
+    pub(super) fn announce_handover_again(&mut self) {
+        if let Some(said) = self.state.handing_over().cloned() {
+            let (by, to) = Default::default();
+            self.propose(Command::HandOver { said, by, to }, Waiting::Nobody);
+        }
+    }
+
     /// What a failover would cost now.
     pub(super) fn service(&self) -> Service {
         let units = self.sessions.by_id.values().filter(|session| session.unit.messages() > 0).count();
@@ -402,7 +410,9 @@ impl Replica {
 
     /// Followers know what a failover would cost, because who could say it afterwards is gone.
     fn tell_followers(&mut self) {
-        if self.now.instant < self.witness.next_told || self.state.version() < Version::RECORDS {
+        // Programs that were sent away in a planned move were here before it.
+        let is_over = self.has_said_farewell();
+        if is_over || self.now.instant < self.witness.next_told || self.state.version() < Version::RECORDS {
             return;
         }
         self.witness.next_told = self.now.instant + TELL_EVERY;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use trimaran_proto::admin::v1::failover_account::Cause;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::moment::Step;
-use trimaran_proto::admin::v1::{AuditRecord, Failover};
+use trimaran_proto::admin::v1::{AuditRecord, Failover, FailoverAccount, HandingOver, Moment};
 use trimaran_proto::audit::verb_in_words;
 use trimaran_proto::chain::verify;
 use trimaran_proto::failover::Class;
@@ -1532,6 +1532,68 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
     group.pass(Duration::from_secs(35));
     assert_eq!(last_record(&group).cause(), Cause::Crash);
+}
+
+/// Its address was with nobody for as long as an election takes.
+#[test]
+fn a_move_to_a_node_that_just_died_is_given_up_before_anybody_is_sent_away() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let leader = group.leader().unwrap();
+    for member in group.members.values_mut() {
+        member.replica.options.address_tail = Some(Duration::ZERO);
+    }
+    let target = group.others(leader)[0];
+    let hung = group.members.remove(&target).unwrap();
+    group.ask_node(leader, Operate::Move { to: Some(NodeId(target)), units_within: None });
+    group.pass(Duration::from_millis(200));
+    assert!(group.answers(leader).is_empty(), "it may come");
+    group.pass(Duration::from_millis(200));
+    let reasons: Vec<Reason> = group.answers(leader).iter().map(|answer| answer.reason).collect();
+    assert_eq!(reasons, [Reason::HostNotAvailable]);
+    let member = &group.members[&leader];
+    assert!(member.role.is_serving() && member.closed.is_empty(), "{:?}", member.closed);
+    // Wherever it is, another one is there.
+    group.ask_node(leader, Operate::Move { to: None, units_within: None });
+    group.pass(Duration::from_secs(2));
+    let next = group.leader().unwrap();
+    assert!(next != leader && next != target);
+    group.members.insert(target, hung);
+    // One that dies while it is asked to take over.
+    const TIMEOUT_NOW: u32 = 14;
+    group.pass(Duration::from_secs(31));
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if raft.kind == TIMEOUT_NOW);
+    group.ask_node(next, Operate::Move { to: Some(NodeId(target)), units_within: None });
+    group.pass(Duration::from_millis(100));
+    assert!(!group.members[&next].role.is_serving(), "the word is on its way");
+    group.members.remove(&target);
+    group.tell(next, Event::PeerGone { node: NodeId(target) });
+    group.pass(Duration::from_millis(400));
+    assert_eq!(group.leader(), Some(next), "the word is gone with it");
+    assert_eq!(group.answers(next).len(), 1);
+}
+
+/// What it announced when it began is no outage.
+#[test]
+fn a_planned_move_counts_from_when_nobody_is_answered_and_a_planned_stop_of_all_as_long_as_it_was() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let leader = group.leader().unwrap();
+    group.ask_node(leader, Operate::Move { to: None, units_within: None });
+    group.pass(Duration::from_secs(35));
+    let record = last_record(&group);
+    assert!(record.outage_us() < 100_000, "{record:?}");
+    assert!(!record.has_bound_only());
+    // Nobody who takes over then heard the one before.
+    let record = Failover {
+        planned: Some(HandingOver { at_ms: 1_000, ..HandingOver::default() }),
+        account: Some(FailoverAccount {
+            cause: Cause::Start.into(),
+            served_ms: 16_000,
+            moments: vec![Moment { step: Step::Serves.into(), after_us: 900_000 }],
+            ..FailoverAccount::default()
+        }),
+        ..Failover::default()
+    };
+    assert_eq!((record.outage_us(), record.has_bound_only()), (15_000_000, true));
 }
 
 /// Three nodes whose leader is told to stop while the others do not hear each other.

@@ -14,6 +14,7 @@ use super::sessions::Session;
 use super::turn::LEAVE;
 use super::waiters::Waiter;
 use super::{Action, Replica};
+use crate::consensus::PeerProgress;
 use crate::mqi::{Call, Completion, Data, Purpose, Wait};
 use crate::qmgr::Command;
 use crate::types::definition::By;
@@ -24,6 +25,10 @@ use crate::types::{
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
+/// How long a successor is waited for to give a sign of life.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(250);
+/// What was announced a moment ago says well enough when nobody was answered any more.
+const ANNOUNCED_AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// What programs are told before a floating address goes has so long to leave by it.
 const FAREWELL: Duration = Duration::from_millis(20);
 
@@ -201,12 +206,21 @@ impl Replica {
     ) {
         debug_assert_ne!(to, Some(self.options.node), "nobody hands over to itself");
         let units_until = self.now.instant + units_within.unwrap_or(self.options.units_within);
-        if let Some(leading) = self.standing.serving_mut() {
+        if let Some(leading) = self.standing.serving() {
             debug_assert!(leading.handover.is_none(), "one move is done before the next begins");
             let (units_until, until) = (Some(units_until), units_until + HANDOVER_MAX);
-            leading.handover =
-                Some(Handover { to, answer, units_until, until, told_until: None, parting: false });
             let by = answer.map(|(session, _)| self.by(session)).unwrap_or_default();
+            let leading = self.standing.own_mut();
+            leading.handover = Some(Handover {
+                to,
+                answer,
+                begun: self.now.instant,
+                units_until,
+                until,
+                sounded: None,
+                told_until: None,
+                parting: false,
+            });
             self.announce_handover(why, to, by);
         }
     }
@@ -251,6 +265,9 @@ impl Replica {
             !handover.parting && handover.told_until.is_none(),
             "the address stays for as long as units may go on"
         );
+        if self.now.instant.since(handover.begun) >= ANNOUNCED_AGAIN_AFTER {
+            self.announce_handover_again();
+        }
         true
     }
 
@@ -268,13 +285,9 @@ impl Replica {
         }
         let Some(handover) = self.standing.own().handover else { return };
         if self.now.instant >= handover.until {
-            self.standing.own_mut().handover = None;
-            self.announce_handover(Why::None, None, By::default());
-            if let Some((session, token)) = handover.answer {
-                let detail = "The other node did not catch up and take over within 3 s; this node serves on.";
-                self.answer(session, token, Completion::failed_because(Reason::HostNotAvailable, detail));
-            }
-            return;
+            return self.give_up_handover(
+                "The other node did not catch up and take over within 3 s; this node serves on.",
+            );
         }
         let mut peers = self.consensus.progress();
         peers.retain(|peer| peer.voter && peer.node != self.options.node);
@@ -298,12 +311,48 @@ impl Replica {
             }
             return;
         }
-        if peers.is_empty() || !is_idle || !self.is_farewell_over() || !self.address_is_gone() {
+        if peers.is_empty() || !is_idle {
             return;
         }
+        if let Some(successor) = self.successor_among(&peers)
+            && self.is_farewell_over()
+            && self.address_is_gone()
+        {
+            self.is_not_done |= self.consensus.transfer_to(successor);
+        }
+    }
+
+    /// The best of them, once it has given a sign of life: whoever died or hangs since it was heard last would leave everybody without
+    /// address and queue manager for as long as an election takes. The others are asked when nothing else is left to do, and the best is
+    /// waited for a little. Where none answers a move is given up, and a node that stops asks again.
+    fn successor_among(&mut self, peers: &[PeerProgress]) -> Option<NodeId> {
+        let now = self.now.instant;
+        let sounded = self.standing.own().handover.and_then(|handover| handover.sounded);
+        let sounded = sounded.unwrap_or_else(|| {
+            self.consensus.sound();
+            self.is_not_done = true;
+            now
+        });
+        let is_late = now.since(sounded) >= ANSWERS_WITHIN;
+        let answers = |peer: &&PeerProgress| self.consensus.has_answered(peer.node, sounded);
         let wins = |node| !self.draining || self.serves_without_us(node);
-        if let Some(best) = peers.iter().max_by_key(|peer| (wins(peer.node), self.merit(peer))) {
-            self.consensus.transfer_to(best.node);
+        let candidates = peers.iter().filter(|peer| !is_late || answers(peer));
+        let best = candidates.max_by_key(|peer| (wins(peer.node), self.merit(peer)));
+        let successor = best.filter(answers).map(|peer| peer.node);
+        let is_asked_again = best.is_none() && self.draining;
+        if best.is_none() && !is_asked_again {
+            self.give_up_handover("The other node does not answer; this node serves on.");
+        } else if let Some(handover) = &mut self.standing.own_mut().handover {
+            handover.sounded = Some(sounded).filter(|_| !is_asked_again);
+        }
+        successor
+    }
+
+    fn give_up_handover(&mut self, detail: &str) {
+        let Some(handover) = self.standing.own_mut().handover.take() else { return };
+        self.announce_handover(Why::None, None, By::default());
+        if let Some((session, token)) = handover.answer {
+            self.answer(session, token, Completion::failed_because(Reason::HostNotAvailable, detail));
         }
     }
 

@@ -109,11 +109,14 @@ pub(super) struct Handover {
     /// None: whoever is most up to date.
     pub to: Option<NodeId>,
     pub answer: Option<(SessionId, Token)>,
+    pub begun: Instant,
     /// Units of work that are open may go on until then, and what is no part of one goes on as always. None: there are no open
     /// ones any more, or their time is over.
     pub units_until: Option<Instant>,
     /// Given up then, and serving goes on.
     pub until: Instant,
+    /// When nothing was left to finish, and the others were asked for a sign of life.
+    pub sounded: Option<Instant>,
     /// Programs were told, by the floating address, which stays until then for that.
     pub told_until: Option<Instant>,
     /// Nothing is left to finish: the floating address may go.

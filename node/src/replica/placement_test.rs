@@ -236,7 +236,7 @@ fn programs_are_told_of_a_move_while_the_floating_address_is_there() {
     call(&mut group, leader, APP, wait_for_ever());
     group.answers(leader);
     group.ask_node(leader, move_to(next));
-    group.pass(millis(10));
+    group.pass(millis(20));
     let member = &group.members[&leader];
     assert_eq!(member.closed, [(APP, true), (OTHER, true)], "the wait gave nothing, and is told so");
     assert!(member.role.is_serving(), "the address stays for what they are told");
@@ -272,7 +272,7 @@ fn a_move_that_came_to_nothing_lets_programs_in_again() {
     begin_session(&mut group, leader, APP);
     group.answers(leader);
     group.ask_node(leader, move_to(next));
-    group.pass(millis(10));
+    group.pass(millis(20));
     kill(&mut group, next);
     for _ in 0..400 {
         let deadline = group.members[&leader].replica.address_until;

@@ -49,7 +49,7 @@ pub async fn move_to(global: &Global, args: MoveArgs) -> Outcome {
     let waited = tokio::time::timeout(global.patience(), state.wait_for(arrived)).await;
     if !matches!(waited, Ok(Ok(_))) {
         let text = format!(
-            "the move was accepted, and {} serves still; look with `trimaran status`",
+            "the move was accepted, and did not come to that: {} serves; look with `trimaran status`",
             serving_node(&connection).unwrap_or("nobody".into())
         );
         return Err(Failure::Check(text));

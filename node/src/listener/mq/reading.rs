@@ -496,12 +496,13 @@ impl Reading {
     /// failure as a warning, and its listener an empty message.
     fn send_reason(&mut self, desk: &mut Desk<'_>, code: Code, body_length: usize) {
         match code {
-            reason::NONE | reason::NO_MSG_LOCKED | reason::TRUNCATED_MSG_FAILED => {}
+            reason::NONE | reason::NO_MSG_LOCKED => {}
+            // The client counts it like a message.
+            reason::TRUNCATED_MSG_FAILED => self.unconsumed += self.md_bytes(),
             reason::NO_MSG_AVAILABLE => return self.notify(desk, self.request, notice::CHECK_MSG, 0),
             reason::GET_INHIBITED => return self.notify(desk, self.request, notice::GET_INHIBITED, code),
             _ => return self.notify(desk, self.request, notice::STREAMING_FAILURE, code),
         }
-        self.unconsumed += self.md_bytes();
         let fields = FirstFields {
             reason: code,
             message_bytes: body_length as u32,
