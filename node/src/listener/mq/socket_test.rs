@@ -580,6 +580,18 @@ fn a_close_does_not_wait_for_a_request_that_waits_itself() {
     assert_eq!(dialogue.asks(), ["Close"]);
 }
 
+/// The client does not count it: what it has room for would be taken for full for ever.
+#[test]
+fn what_is_unlocked_takes_no_room() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED | open::BROWSE);
+    dialogue.request(get::UNLOCK, 0, 1);
+    assert_eq!(dialogue.asks(), ["Get Unlock No"]);
+    assert_eq!(dialogue.answer(Completion::done()), [r#"[1] ASYNC_MESSAGE 0 reason 0 b"""#]);
+    dialogue.request(get::NO_SYNCPOINT | get::WAIT, 100, 102_400);
+    assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
+}
+
 #[test]
 fn who_has_too_little_room_can_ask_for_the_same_message_once_more() {
     let mut dialogue = Dialogue::connected();
