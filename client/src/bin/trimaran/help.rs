@@ -93,8 +93,8 @@ What a program sees when the node that serves dies
   A put that was answered is safe. One that was not is repeated by the library and stored once.
   A unit of work that was open is backed out: reason 2003. Do it again.
   A commit whose answer was lost is looked into by the library; by hand: `trimaran outcome UNIT`.
-  A get outside syncpoint whose answer was lost: reason 2549, nobody can say whether the message was taken. Use
-  --syncpoint where that must not happen.
+  A get outside syncpoint whose answer was lost: reason 2549, nobody can say whether the message was taken. Get under
+  syncpoint where that must not happen, as `trimaran get` does.
   Messages that are not persistent are gone. `trimaran status` says how many there are.
 
   The next node serves 0.3 s after a crash and about 1.6 s after a hang or a cut cable.",
