@@ -286,6 +286,7 @@ fn a_line_that_is_wrong_is_named_in_plain_words() {
             "line 2 of standard input: put-json: text is text",
         ),
         (&["put", "HA.QUEUE", "-M", "a", "--priority", "high"], "", "it is no whole number from 0 on"),
+        (&["unit"], "x\0".repeat(50_000).as_str(), "...\" is none of put"),
         (&["put", "HA.QUEUE", "-M", "a", "--priority", "-1"], "", "-1 is no number from 0 to"),
         (&["put", "HA.QUEUE", "-M", "a", "--count", "0"], "", "0 is less than 1"),
         (&["runmqsc", "-w", "x"], "", "it is no whole number from 0 on"),
@@ -391,6 +392,21 @@ fn a_change_of_nothing_is_not_said_to_be_made() {
 }
 
 #[test]
+fn no_attribute_that_was_said_is_left_out() {
+    let shell = Shell::new();
+    for (words, said) in [
+        (&["alter", "qlocal", "Q", "--maxdepth", "5", "maxdepth=6"][..], "say it once"),
+        (&["alter", "qmgr", "--descr", "zzz", "DESCR=yyy"], "say it once"),
+        (&["alter", "qmgr", "--maxdepth", "5"], "QMGR has no attribute MAXDEPTH"),
+        (&["define", "qalias", "Q", "--maxdepth", "5"], "QALIAS has no attribute MAXDEPTH"),
+        (&["set", "CHLAUTH", "C", "--descr", "a", "descr=b"], "say it once"),
+    ] {
+        let (code, text) = shell.fails(words);
+        assert!(code == 2 && text.contains(said), "{words:?}: {code} {text}");
+    }
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let mut shell = Shell::new();
     let (code, text) = shell.fails(&["get", "HA.QUEUE"]);
@@ -415,7 +431,12 @@ fn exit_codes_tell_what_happened() {
 #[test]
 fn the_outcome_of_a_unit_can_be_asked_for() {
     let shell = Shell::new();
-    assert_eq!(shell.ok(&["outcome", "unit 1"], ""), "backed out\n");
+    let asked = || shell.run(&["outcome", "unit 1"], "");
+    for output in [asked(), asked()] {
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "backed out\n");
+        let hint = String::from_utf8(output.stderr).unwrap();
+        assert!(hint.contains("is the name the right one?"), "{hint}");
+    }
     let json: serde_json::Value =
         serde_json::from_str(&shell.ok(&["--json", "outcome", "0x00ff"], "")).unwrap();
     assert_eq!((&json["unit"], &json["committed"]), (&"00ff".into(), &false.into()));
@@ -431,4 +452,7 @@ fn help_has_topics() {
     }
     assert!(shell.ok(&["help", "queue", "create"], "").contains("--maxdepth"));
     assert_eq!(shell.fails(&["help", "nonsense"]).0, 2);
+    let one = shell.ok(&["help", "reasons", "2033"], "");
+    assert!(one.contains("MQRC_NO_MSG_AVAILABLE") && !one.contains("2035"), "{one}");
+    assert!(shell.fails(&["help", "reasons", "nonsense"]).1.contains("is no reason"));
 }

@@ -4,6 +4,7 @@ use clap::CommandFactory;
 
 use crate::{
     arguments::{Cli, HelpArgs},
+    mqrc,
     output::{self, Failure, Outcome},
     say, tails,
 };
@@ -118,6 +119,9 @@ pub fn run(args: HelpArgs) -> Outcome {
         }
         say!("{:12} MQ's reason codes by number and name", "reasons");
         return Ok(());
+    }
+    if let ("reasons", [_, reason]) = (first.as_str(), args.topic.as_slice()) {
+        return mqrc::explain(reason);
     }
     if first == "reasons" {
         for (number, name) in trimaran_client::REASONS.iter().filter(|(number, _)| *number != 0) {

@@ -306,6 +306,12 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// No more of a text than so many characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let more = if text.chars().count() > most { "..." } else { "" };
+    text.chars().take(most).chain(more.chars()).collect()
+}
+
 /// Format characters of Unicode: they have no shape of their own and change how others are shown. The two joiners
 /// (U+200C, U+200D) do no harm, and languages and emoji are written with them.
 fn is_unseen(c: char) -> bool {

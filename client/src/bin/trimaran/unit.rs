@@ -53,13 +53,11 @@ impl Step {
             },
             "commit" => nothing_more(Step::Commit, rest),
             "backout" => nothing_more(Step::Backout, rest),
-            _ => {
-                // Whatever was taken for a script may begin with a word without end.
-                const SHOWN: usize = 60;
-                let more = if verb.chars().count() > SHOWN { "..." } else { "" };
-                let verb: String = verb.chars().take(SHOWN).collect();
-                Err(format!("{verb:?}{more} is none of put, put-json, get, move, commit, backout"))
-            }
+            // Whatever was taken for a script may begin with a word without end.
+            _ => Err(format!(
+                "{:?} is none of put, put-json, get, move, commit, backout",
+                output::shortened(verb, 60)
+            )),
         }
     }
 }
