@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
 
+use trimaran_proto::plain;
+
 use crate::error::Error;
 
 /// The authority to trust and, for clusters that ask for it, a certificate of one's own.
@@ -84,7 +86,7 @@ impl Tls {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in certificates(&authority, &source)? {
             roots.add(certificate).map_err(|error| {
-                Error::Invalid(format!("{source}: a certificate of the authority: {error}"))
+                Error::Invalid(format!("{source}: a certificate of the authority: {}", plain::error(error)))
             })?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -106,7 +108,7 @@ impl Tls {
                         rustls::Error::InconsistentKeys(_) => {
                             format!("{source} and {key_source} do not belong together")
                         }
-                        other => format!("{source} and {key_source} cannot be used: {other}"),
+                        other => format!("{source} and {key_source} cannot be used: {}", plain::error(other)),
                     })
                 })?;
                 (config, Some(own))
@@ -263,9 +265,8 @@ impl fmt::Debug for Tls {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| {
-        Error::Invalid(format!("read {}: {}", path.display(), trimaran_proto::plain::error(error)))
-    })
+    std::fs::read(path)
+        .map_err(|error| Error::Invalid(format!("read {}: {}", path.display(), plain::error(error))))
 }
 
 fn certificates(pem: &[u8], source: &str) -> Result<Vec<CertificateDer<'static>>, Error> {

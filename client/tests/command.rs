@@ -201,6 +201,58 @@ fn a_priority_that_is_too_high_is_put_as_9_and_said() {
     assert!(json.contains("\"warning\":2049"), "{json}");
 }
 
+/// A line for `put --json-lines`: text with a header that says it was meant for this queue.
+fn dead_letter(queue: &str, text: &str) -> String {
+    let mut body = b"DLH \x01\0\0\0".to_vec();
+    body.extend_from_slice(&2053_u32.to_le_bytes());
+    body.extend_from_slice(format!("{queue:<48}{:<48}", "QM1").as_bytes());
+    body.extend_from_slice(b"\x22\x02\0\0\xb8\x04\0\0MQSTR   \x07\0\0\0");
+    body.extend_from_slice(format!("{:<28}2026112105300012{text}", "trimaran").as_bytes());
+    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{\"body_hex\":\"{hex}\",\"format\":\"MQDEAD\"}}\n")
+}
+
+#[test]
+fn what_cannot_be_written_out_stays_on_its_queue() {
+    let shell = Shell::new();
+    let lines: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    shell.ok(&["put", "HA.QUEUE", "--lines"], &lines.join("\n"));
+    let full_disk = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let nobody = || Stdio::from(std::io::pipe().unwrap().1);
+    for arguments in [&["--all"][..], &["--count", "2"], &["--all", "--json-lines"], &["--wait", "1s"], &[]] {
+        for (output, said) in [(full_disk(), "No space left"), (nobody(), "nobody reads standard output")] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_trimaran"));
+            command.env("TRIMARAN_CONNECT", &shell.nodes[0].address).args(["get", "HA.QUEUE"]);
+            let ended = command.args(arguments).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+            let ended = ended.wait_with_output().unwrap();
+            let text = String::from_utf8(ended.stderr).unwrap();
+            assert!(ended.status.code() == Some(5) && text.contains(said), "{arguments:?}: {text}");
+            assert!(text.contains("0 messages got before"), "{arguments:?}: {text}");
+            assert_eq!(shell.cluster.bodies("HA.QUEUE"), lines, "{arguments:?}");
+        }
+    }
+    assert_eq!(shell.ok(&["get", "HA.QUEUE", "--all", "--wait", "10ms"], "").lines().count(), 300);
+}
+
+#[test]
+fn a_dead_letter_says_why_it_is_one_wherever_it_is_shown() {
+    let shell = Shell::new();
+    shell.ok(&["put", "DLQ", "--json-lines"], &dead_letter("ORDERS", "Hello"));
+    let shown = "for ORDERS because of 2053 Q_FULL, since 2026-11-21 05:30:00: Hello\n";
+    for arguments in [&["browse", "DLQ"][..], &["browse", "DLQ", "--bodies"], &["receive", "DLQ"]] {
+        let told = shell.ok(arguments, "n\n");
+        assert!(told.contains(shown), "{arguments:?}: {told}");
+    }
+    // On the same queue it would only lose its header.
+    let before = shell.cluster.bodies("DLQ");
+    let (code, text) = shell.fails(&["requeue", "DLQ", "--to", "DLQ"]);
+    assert!(code == 2 && text.contains("name another queue with --to"), "{code}: {text}");
+    shell.ok(&["put", "DLQ", "--json-lines"], &dead_letter("DLQ", "Hello"));
+    shell.ok(&["requeue", "DLQ", "--of-queue", "DLQ"], "");
+    assert_eq!(shell.cluster.bodies("DLQ").len(), 2);
+    assert_eq!(shell.cluster.bodies("DLQ")[..1], before);
+}
+
 #[test]
 fn units_of_work_follow_maxumsgs() {
     let shell = Shell::new();
@@ -209,13 +261,7 @@ fn units_of_work_follow_maxumsgs() {
     shell.nodes[0].faults.unit_messages_max.store(3, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(shell.ok(&["get", "HA.QUEUE", "--all", "--syncpoint"], ""), numbers);
 
-    let mut header = b"DLH \x01\0\0\0".to_vec();
-    header.extend_from_slice(&2053_u32.to_le_bytes());
-    header.extend_from_slice(format!("{:<48}{:<48}", "OTHER", "QM1").as_bytes());
-    header.extend_from_slice(b"\x22\x02\0\0\xb8\x04\0\0MQSTR   \x07\0\0\0");
-    header.extend_from_slice(format!("{:<28}2026112105300012", "trimaran").as_bytes());
-    let hex: String = header.iter().map(|byte| format!("{byte:02x}")).collect();
-    let dead = format!("{{\"body_hex\":\"{hex}\",\"format\":\"MQDEAD\"}}\n");
+    let dead = dead_letter("OTHER", "");
     let none = "{\"text\":\"no header\"}\n".to_string();
     shell.ok(&["put", "DLQ", "--json-lines"], &[dead.repeat(5), none].concat());
     let output = shell.run(&["requeue", "DLQ", "--reason", "q_full"], "");
@@ -240,6 +286,7 @@ fn a_line_that_is_wrong_is_named_in_plain_words() {
             "line 2 of standard input: put-json: text is text",
         ),
         (&["put", "HA.QUEUE", "-M", "a", "--priority", "high"], "", "it is no whole number from 0 on"),
+        (&["unit"], "x\0".repeat(50_000).as_str(), "...\" is none of put"),
         (&["put", "HA.QUEUE", "-M", "a", "--priority", "-1"], "", "-1 is no number from 0 to"),
         (&["put", "HA.QUEUE", "-M", "a", "--count", "0"], "", "0 is less than 1"),
         (&["runmqsc", "-w", "x"], "", "it is no whole number from 0 on"),
@@ -345,6 +392,21 @@ fn a_change_of_nothing_is_not_said_to_be_made() {
 }
 
 #[test]
+fn no_attribute_that_was_said_is_left_out() {
+    let shell = Shell::new();
+    for (words, said) in [
+        (&["alter", "qlocal", "Q", "--maxdepth", "5", "maxdepth=6"][..], "say it once"),
+        (&["alter", "qmgr", "--descr", "zzz", "DESCR=yyy"], "say it once"),
+        (&["alter", "qmgr", "--maxdepth", "5"], "QMGR has no attribute MAXDEPTH"),
+        (&["define", "qalias", "Q", "--maxdepth", "5"], "QALIAS has no attribute MAXDEPTH"),
+        (&["set", "CHLAUTH", "C", "--descr", "a", "descr=b"], "say it once"),
+    ] {
+        let (code, text) = shell.fails(words);
+        assert!(code == 2 && text.contains(said), "{words:?}: {code} {text}");
+    }
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let mut shell = Shell::new();
     let (code, text) = shell.fails(&["get", "HA.QUEUE"]);
@@ -369,7 +431,12 @@ fn exit_codes_tell_what_happened() {
 #[test]
 fn the_outcome_of_a_unit_can_be_asked_for() {
     let shell = Shell::new();
-    assert_eq!(shell.ok(&["outcome", "unit 1"], ""), "backed out\n");
+    let asked = || shell.run(&["outcome", "unit 1"], "");
+    for output in [asked(), asked()] {
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "backed out\n");
+        let hint = String::from_utf8(output.stderr).unwrap();
+        assert!(hint.contains("is the name the right one?"), "{hint}");
+    }
     let json: serde_json::Value =
         serde_json::from_str(&shell.ok(&["--json", "outcome", "0x00ff"], "")).unwrap();
     assert_eq!((&json["unit"], &json["committed"]), (&"00ff".into(), &false.into()));
@@ -385,4 +452,7 @@ fn help_has_topics() {
     }
     assert!(shell.ok(&["help", "queue", "create"], "").contains("--maxdepth"));
     assert_eq!(shell.fails(&["help", "nonsense"]).0, 2);
+    let one = shell.ok(&["help", "reasons", "2033"], "");
+    assert!(one.contains("MQRC_NO_MSG_AVAILABLE") && !one.contains("2035"), "{one}");
+    assert!(shell.fails(&["help", "reasons", "nonsense"]).1.contains("is no reason"));
 }

@@ -33,7 +33,8 @@ const EXAMPLES: &str = "\
 Examples:
   trimaran-node check --config cluster.toml --node a    what is wrong, and what to do about it
   trimaran-node run --config cluster.toml --node a      until SIGTERM, which hands the queue managers over first
-  trimaran certs init                                   certificates for a cluster that has none
+  trimaran certs init --cluster demo --nodes a=10.0.0.1,b=10.0.0.2,c=10.0.0.3 --users joe --out certs
+                                                        certificates for a cluster that has none
 
 A cluster file is the same on every node:
   cluster = \"demo\"
@@ -200,7 +201,7 @@ fn inspect(
     let mut out = io::stdout().lock();
     let mut is_empty = true;
     let mut report = |found: Inspected| {
-        is_empty = false;
+        is_empty &= found.is_shared;
         match what.json {
             true => writeln!(
                 out,

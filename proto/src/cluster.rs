@@ -28,8 +28,15 @@ pub fn check_address(what: &str, address: &str) -> Result<(), String> {
     let port = address.rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
     match port {
         Some((true, Ok(1..))) => Ok(()),
+        Some((true, _)) if address.rsplit(':').next().is_some_and(is_number) => {
+            Err(format!("{what} = {address:?}: a port is a number from 1 to 65535"))
+        }
         _ => Err(format!("{what} = {address:?}: write it as host:port, for example \"127.0.0.1:7101\"")),
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether others can reach a node by this `host:port`: `0.0.0.0` and `[::]` are every address of whoever asks.
@@ -82,6 +89,10 @@ mod tests {
         }
         for address in ["a", ":1", "a:0", "a:65536", "a:x"] {
             assert!(check_address("peer", address).is_err(), "{address}");
+        }
+        for address in ["127.0.0.1:99999", "a:0", "[::1]:65536"] {
+            let said = check_address("http", address).unwrap_err();
+            assert!(said.ends_with("a port is a number from 1 to 65535"), "{said}");
         }
         assert!(check_reachable("peer", "0.0.0.0:1").is_err() && check_reachable("peer", "[::]:1").is_err());
         assert!(check_reachable_host("a", "::").is_err() && check_reachable_host("a", "::1").is_ok());

@@ -23,7 +23,26 @@ const WORDS: &[(&str, &str)] = &[
     ("failed to lookup address information: Name or service not known", "there is no host of that name"),
     ("failed to lookup address information", "the name of the host cannot be looked up"),
     ("UnknownIssuer", "it is from another authority"),
-    ("KeyMismatch", "the key is another certificate's"),
+    (
+        "BadSignature",
+        "an authority of the same name signed it with another key; take the files of one authority (ca.pem and what was made with it)",
+    ),
+    (
+        "Other(OtherError(UnsupportedCertVersion))",
+        "it is of X.509 version 1, and version 3 is wanted: make it with extensions, as `trimaran certs` does",
+    ),
+    (
+        "Other(OtherError(CaUsedAsEndEntity))",
+        "it is an authority's own, and no node or user can show it: make one with `trimaran certs add`",
+    ),
+    ("Other(OtherError(EndEntityUsedAsCa))", "it is no authority's: name the ca.pem that it was made with"),
+    ("BadEncoding", "it cannot be read: is the file whole?"),
+    ("InvalidPurpose", "it may not be used for this (extended key usage): make one for server and client"),
+    ("UnhandledCriticalExtension", "it has a critical extension that is not known here: make it without"),
+    ("keys may not be consistent: ", ""),
+    ("KeyMismatch", "the key is another certificate's: take the two files that were made together"),
+    // Of a file that was named before.
+    (": I/O error: ", ": "),
     ("stream did not contain valid UTF-8", "it is not text in UTF-8"),
 ];
 
@@ -116,5 +135,27 @@ mod tests {
             assert_eq!(super::error(said), plainly);
         }
         assert!(super::error("invalid peer certificate: UnknownIssuer").contains("not from the authority"));
+        for (said, word) in [
+            (
+                "a.pem: invalid peer certificate: Other(OtherError(UnsupportedCertVersion))",
+                "version 3 is wanted",
+            ),
+            ("a.pem: invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", "an authority's own"),
+            ("a.pem was not issued by ca.pem: invalid peer certificate: BadSignature", "with another key"),
+            (
+                "a.pem, a.key: keys may not be consistent: KeyMismatch",
+                "a.key: the key is another certificate's",
+            ),
+            (
+                "read a.key: I/O error: No such file or directory (os error 2)",
+                "read a.key: No such file or directory",
+            ),
+        ] {
+            let plainly = super::error(said);
+            assert!(plainly.contains(word), "{plainly}");
+            for of_rust in ["Other(", "BadSignature", "consistent", "I/O", "os error"] {
+                assert!(!plainly.contains(of_rust), "{plainly}");
+            }
+        }
     }
 }

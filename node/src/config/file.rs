@@ -238,6 +238,8 @@ impl<'de> Deserialize<'de> for Bytes {
 /// What the reader of TOML says, in the words of this file: whoever reads it need not know Rust.
 pub fn in_our_words(said: &str) -> String {
     let words = [
+        ("` as i128", "`"),
+        ("` as u128", "`"),
         ("expected u64", "expected a whole number from 0 on"),
         ("expected u32", "expected a whole number from 0 on"),
         ("expected usize", "expected a whole number from 0 on"),
@@ -339,6 +341,13 @@ mod tests {
             let said = in_our_words(&said);
             assert!(said.contains(shown) && !said.contains("struct"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_has_no_type() {
+        let said = toml::from_str::<File>("[[nodes]]\nid = 99999999999999999999").unwrap_err().to_string();
+        let said = in_our_words(&said);
+        assert!(said.contains("the number `99999999999999999999`") && !said.contains("128"), "{said}");
     }
 
     #[test]

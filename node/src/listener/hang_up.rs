@@ -36,8 +36,9 @@ impl HangUps {
             Some((at, more)) if at.elapsed() < QUIET => *more += 1,
             before => {
                 let more = before.map_or(0, |(_, more)| more);
-                let (address, user) = (client.address, &client.identity.user);
-                tracing::warn!(?address, user, because, not_said_before = more, "hung up on a client");
+                let address = client.address.map_or("unknown".to_owned(), |address| address.to_string());
+                let user = &client.identity.user;
+                tracing::warn!(address, user, because, not_said_before = more, "hung up on a client");
                 *before = Some((Instant::now(), 0));
             }
         }

@@ -26,7 +26,8 @@ pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector
         for (number, path) in files {
             read_file(&DefaultFileSystem, &path, &mut bytes)?;
             let found = |text: String| Inspected { file: path.clone(), text, ..Inspected::default() };
-            report(Inspected { bytes: Some(bytes.len() as u64), ..found(kind.to_owned()) })?;
+            let shared = |text: String| Inspected { is_shared: true, ..found(text) };
+            report(Inspected { bytes: Some(bytes.len() as u64), ..shared(kind.to_owned()) })?;
             let mut batches = Vec::new();
             let end = read_batches(&bytes, number, &mut |batch| batches.push(batch));
             for batch in batches {
@@ -50,7 +51,7 @@ pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector
                 }
                 _ => "end".to_owned(),
             };
-            report(Inspected { offset: Some(end.good as u64), ..found(text) })?;
+            report(Inspected { offset: Some(end.good as u64), ..shared(text) })?;
         }
     }
     let mark = directory.join("mark");

@@ -19,7 +19,7 @@ use trimaran_proto::{mq::cipher_spec::Suite, plain};
 
 use super::identity::{Principal, peer_name, principal};
 use super::places::{Place, Places};
-use super::tls::Tls;
+use super::tls::{Tls, describe};
 use crate::mqi::{Identity, Secured};
 
 /// A client's machine that acknowledges nothing for so long, not even that it is there, is gone, and its units of work are
@@ -251,7 +251,8 @@ async fn known(
         suite.ok_or_else(|| io::Error::other("a suite of TLS was agreed on that no CipherSpec names"))?;
     let secured = Some(Arc::new(Secured { suite, peer: certificate.and_then(peer_name) }));
     if audience == Audience::Peers && !matches!(principal, Principal::Node { .. }) {
-        tracing::warn!(%remote, ?principal, "refused at the peers' port: not the certificate of a node");
+        let shown = describe(&principal);
+        tracing::warn!(%remote, %shown, "refused at the peers' port: not the certificate of a node");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the certificate of a node"));
     }
     let info = ConnectionInfo {

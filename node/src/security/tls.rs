@@ -19,6 +19,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
+use trimaran_proto::plain;
+
 use super::identity::{Principal, node_uri, principal};
 
 /// From here on somebody should renew the certificate.
@@ -51,9 +53,9 @@ pub enum TlsError {
     Expired { path: PathBuf, expired: String },
     #[error("{} is not valid before {begins}: look at the clock of this machine, or take another certificate until then", path.display())]
     Early { path: PathBuf, begins: String },
-    #[error("{} and {} do not belong together: {reason}", certificate.display(), key.display())]
+    #[error("{} and {} cannot be used together: {reason}", certificate.display(), key.display())]
     Pair { certificate: PathBuf, key: PathBuf, reason: String },
-    #[error("{} was not issued by {}: {reason}", certificate.display(), ca.display())]
+    #[error("{} does not count with the authority in {}: {reason}", certificate.display(), ca.display())]
     Issuer { certificate: PathBuf, ca: PathBuf, reason: String },
 }
 
@@ -178,7 +180,7 @@ impl Tls {
         let pair = |error: rustls::Error| TlsError::Pair {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            reason: error.to_string(),
+            reason: plain::error(error),
         };
         let builder = ClientConfig::builder_with_provider(loaded.provider.clone())
             .with_safe_default_protocol_versions()
@@ -244,7 +246,7 @@ impl Loaded {
         let pair = |error: rustls::Error| TlsError::Pair {
             certificate: options.certificate.clone(),
             key: options.key.clone(),
-            reason: error.to_string(),
+            reason: plain::error(error),
         };
         let verifier = |required: bool| {
             let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
@@ -310,7 +312,7 @@ impl Loaded {
         let issuer = |error: rustls::Error| TlsError::Issuer {
             certificate: path.clone(),
             ca: options.ca.clone(),
-            reason: error.to_string(),
+            reason: plain::error(error),
         };
         let certificate = ParsedCertificate::try_from(own).map_err(issuer)?;
         let algorithms = provider.signature_verification_algorithms.all;
@@ -343,16 +345,20 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
 }
 
 fn unreadable(what: &'static str, path: &Path, error: impl std::fmt::Display) -> TlsError {
-    TlsError::Read { what, path: path.to_owned(), reason: error.to_string() }
+    let reason = error.to_string();
+    // The reader of PEM says of which kind it is; the path says it, too.
+    let reason = plain::error(reason.strip_prefix("I/O error: ").unwrap_or(&reason));
+    TlsError::Read { what, path: path.to_owned(), reason }
 }
 
-fn describe(principal: &Principal) -> String {
+/// Whom a certificate names, for people.
+pub(super) fn describe(principal: &Principal) -> String {
     match principal {
         Principal::Anonymous => "nobody".to_owned(),
         Principal::Node { cluster, name } => node_uri(cluster, name),
         Principal::User { cluster, name } => super::identity::user_uri(cluster, name),
         Principal::Other { name } => format!("{name:?}"),
-        Principal::Malformed { text } => format!("{text:?}, which is no name of a node"),
+        Principal::Malformed { text } => format!("{text:?}, which is no name of a node or user"),
         Principal::Ambiguous => "several names".to_owned(),
     }
 }

@@ -16,6 +16,8 @@ pub struct Inspected {
     pub text: String,
     /// It cannot be read, or is not what was written.
     pub damaged: bool,
+    /// It is there whichever queue manager is asked for: a file, or its end.
+    pub is_shared: bool,
 }
 
 /// Given what is found, in the order of the files.
@@ -23,7 +25,7 @@ pub type Inspector<'a> = &'a mut dyn FnMut(Inspected) -> std::io::Result<()>;
 
 impl fmt::Display for Inspected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inspected { file, offset, bytes, text, damaged } = self;
+        let Inspected { file, offset, bytes, text, damaged, is_shared: _ } = self;
         debug_assert!(offset.is_none() || !file.as_os_str().is_empty(), "an offset is one of a file");
         let damaged = if *damaged { "DAMAGED: " } else { "" };
         match (offset, bytes) {

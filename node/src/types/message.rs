@@ -313,6 +313,20 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Which field a descriptor is refused for with 2026 (MD_ERROR), and how many bytes it has at most.
+pub fn field_too_long(wire: &wire::Descriptor) -> Option<(&'static str, usize)> {
+    let fields = [
+        ("reply_to_queue", wire.reply_to_queue.len(), 48),
+        ("reply_to_queue_manager", wire.reply_to_queue_manager.len(), 48),
+        ("user_identifier", wire.user_identifier.len(), 12),
+        ("accounting_token", wire.accounting_token.len(), 32),
+        ("application_identity_data", wire.application_identity_data.len(), 32),
+        ("put_application_name", wire.put_application_name.len(), 28),
+        ("application_origin_data", wire.application_origin_data.len(), 4),
+    ];
+    fields.into_iter().find(|(_, length, most)| length > most).map(|(name, _, most)| (name, most))
+}
+
 /// Tenths of a second; more would be negative in MQ's 32 bits, which is unlimited.
 const EXPIRY_MAX: u32 = i32::MAX as u32;
 
@@ -334,14 +348,7 @@ impl Descriptor {
             return Err(Reason::FormatError);
         }
         check_options(&wire)?;
-        let too_long = wire.reply_to_queue.len() > 48
-            || wire.reply_to_queue_manager.len() > 48
-            || wire.user_identifier.len() > 12
-            || wire.accounting_token.len() > 32
-            || wire.application_identity_data.len() > 32
-            || wire.put_application_name.len() > 28
-            || wire.application_origin_data.len() > 4;
-        if too_long {
+        if field_too_long(&wire).is_some() {
             return Err(Reason::MdError);
         }
         let persistence = Persistence::from_number(wire.persistence).ok_or(Reason::PersistenceError)?;

@@ -14,7 +14,7 @@ use trimaran_client::{
 
 use crate::{
     arguments::{ApplyArgs, Global},
-    output::{Failure, Outcome, patiently},
+    output::{Failure, Outcome, patiently, shortened},
     say,
     talk::plural,
 };
@@ -191,39 +191,60 @@ fn read(path: &Path) -> Result<Vec<Command>, Failure> {
         std::fs::read_to_string(path)
     };
     let text = text.map_err(|error| Failure::local(path.display(), error))?;
+    commands_of(&text, &path.display().to_string())
+}
+
+/// The commands of a text; `name` says where it is from.
+fn commands_of(text: &str, name: &str) -> Result<Vec<Command>, Failure> {
     let mut script = Script::new(true, false);
-    let mut commands = Vec::new();
+    // Each step with the line that its command begins in, and what was typed there.
     let mut steps = Vec::new();
+    let mut begun = (0, "");
     for (number, line) in text.lines().enumerate() {
+        if !script.goes_on() {
+            begun = (number + 1, line.trim());
+        }
         let mut shown = Vec::new();
-        steps.push(script.line(line, &mut shown));
+        steps.push((begun, script.line(line, &mut shown)));
         if script.exit_code() != 0 {
-            return Err(mistake(path, &format!("line {}", number + 1), &shown));
+            return Err(mistake(name, &format!("line {}", number + 1), &shown));
         }
     }
     let mut shown = Vec::new();
-    steps.push(script.end(&mut shown));
+    steps.push((begun, script.end(&mut shown)));
     if script.exit_code() != 0 {
-        return Err(mistake(path, "at the end", &shown));
+        return Err(mistake(name, "at the end", &shown));
     }
-    for step in steps {
+    let mut commands = Vec::new();
+    for ((number, typed), step) in steps {
         match step {
             Step::Next => {}
             Step::End => break,
-            Step::Ask(command) => commands.push(command),
+            Step::Ask(command) if can_be_applied(&command) => commands.push(command),
+            Step::Ask(Command::NotHere(why)) => {
+                return Err(Failure::Usage(format!("{name}, line {number}: {why}")));
+            }
+            Step::Ask(_) => {
+                let typed = shortened(typed, 60);
+                let text = format!(
+                    "{name}, line {number}: {typed} is no definition: `apply` does DEFINE, ALTER, DELETE and SET; give the \
+                     others to `runmqsc`"
+                );
+                return Err(Failure::Usage(text));
+            }
         }
     }
-    match commands.iter().find(|command| !can_be_applied(command)) {
-        Some(Command::NotHere(why)) => Err(Failure::Usage(format!("{}: {why}", path.display()))),
-        Some(other) => Err(Failure::Usage(format!("{}: {other:?} is no definition", path.display()))),
-        None => Ok(commands),
-    }
+    Ok(commands)
 }
 
 /// The fault alone: what follows it is help for who types, and fifty lines long.
-fn mistake(path: &Path, place: &str, shown: &[String]) -> Failure {
-    let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
-    Failure::Usage(format!("{}, {place}: {}", path.display(), fault.join("\n")))
+fn mistake(name: &str, place: &str, shown: &[String]) -> Failure {
+    let fault = match shown {
+        // Of a line that was not even read there is no segment to show.
+        [_, segment, why, ..] if segment.is_empty() => why.trim().to_string(),
+        _ => shown.split(|line| line.is_empty()).next().unwrap_or_default().join("\n"),
+    };
+    Failure::Usage(format!("{name}, {place}: {fault}"))
 }
 
 fn can_be_applied(command: &Command) -> bool {
@@ -456,6 +477,28 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         read(file.path())
+    }
+
+    #[test]
+    fn what_cannot_be_applied_is_named_as_it_was_typed() {
+        let refused = |text: &str| match commands_of(text, "a.mqsc") {
+            Err(Failure::Usage(said)) => said,
+            other => panic!("{text}: {other:?}"),
+        };
+        for typed in [
+            "START CHANNEL(A.B)",
+            "STOP LISTENER(L)",
+            "clear qlocal(Q)",
+            "DISPLAY QLOCAL(*)",
+            "PING QMGR",
+            "REFRESH SECURITY",
+        ] {
+            let said = refused(&format!("* first\nDEFINE QLOCAL(A) +\n  REPLACE\n\n  {typed}\n"));
+            let expected = format!("a.mqsc, line 5: {typed} is no definition: `apply` does DEFINE");
+            assert!(said.starts_with(&expected) && said.contains("`runmqsc`"), "{said}");
+        }
+        let said = refused(&format!("DEFINE QLOCAL(A)\n{}\n", "x".repeat(2049)));
+        assert_eq!(said, "a.mqsc, line 2: A line has at most 2048 characters, and a command 32768.");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Attributes of objects as flags, as words on a command line, as lines and as JSON: all from the table of attributes.
 
+use std::collections::BTreeMap;
+
 use clap::{Arg, ArgMatches, Command, FromArgMatches, builder::PossibleValuesParser};
 use serde_json::{Value, json};
 use trimaran_client::{
@@ -13,37 +15,48 @@ use crate::output::Failure;
 #[derive(Debug)]
 pub struct QueueFlags(pub Attributes);
 
-/// Flags for the attributes of the queue manager.
+/// Flags for the attributes of the queue manager, and without a word in the help for those of every other kind: which of
+/// them the object has is known when its kind is.
 #[derive(Debug)]
 pub struct ManagerFlags(pub Attributes);
 
+/// Flags for the attributes of any kind, without a word in the help.
+#[derive(Debug)]
+pub struct AnyFlags(pub Attributes);
+
 macro_rules! flags {
-    ($flags:ident, $kind:expr) => {
+    ($flags:ident, $given:expr, $with_flags:expr) => {
         impl FromArgMatches for $flags {
             fn from_arg_matches(matches: &ArgMatches) -> Result<$flags, clap::Error> {
-                Ok($flags(given($kind, matches)))
+                Ok($flags($given(matches)))
             }
 
             fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-                self.0 = given($kind, matches);
+                self.0 = $given(matches);
                 Ok(())
             }
         }
 
         impl clap::Args for $flags {
             fn augment_args(command: Command) -> Command {
-                with_flags($kind, command)
+                $with_flags(command)
             }
 
             fn augment_args_for_update(command: Command) -> Command {
-                with_flags($kind, command)
+                $with_flags(command)
             }
         }
     };
 }
 
-flags!(QueueFlags, Kind::LocalQueue);
-flags!(ManagerFlags, Kind::QueueManager);
+flags!(QueueFlags, |matches| given(settable(Kind::LocalQueue), matches), |command| with_flags(
+    Kind::LocalQueue,
+    command
+));
+flags!(ManagerFlags, |matches| given(every_name().into_values(), matches), |command| with_hidden_flags(
+    with_flags(Kind::QueueManager, command)
+));
+flags!(AnyFlags, |matches| given(every_name().into_values(), matches), with_hidden_flags);
 
 /// What is refused or a fact has no flag.
 fn settable(kind: Kind) -> impl Iterator<Item = &'static Attribute> {
@@ -52,6 +65,25 @@ fn settable(kind: Kind) -> impl Iterator<Item = &'static Attribute> {
 
 fn with_flags(kind: Kind, command: Command) -> Command {
     settable(kind).fold(command, |command, attribute| command.arg(flag(attribute)))
+}
+
+/// One attribute for each name that is one for any kind.
+fn every_name() -> BTreeMap<&'static str, &'static Attribute> {
+    let kinds = Kind::ALL.iter().map(|facts| facts.kind);
+    kinds.flat_map(settable).map(|attribute| (attribute.name, attribute)).collect()
+}
+
+/// With what is not there yet; the queue manager says which values there are.
+fn with_hidden_flags(command: Command) -> Command {
+    every_name().into_values().fold(command, |command, attribute| {
+        let name: &'static str = flag_name(attribute).leak();
+        let is_there = command.get_arguments().any(|arg| arg.get_long() == Some(name));
+        match is_there {
+            // Of one name, and for another kind perhaps with other words.
+            true => command.mut_arg(name, |arg| arg.value_parser(clap::builder::ValueParser::string())),
+            false => command.arg(Arg::new(name).long(name).value_name("VALUE").hide(true)),
+        }
+    })
 }
 
 fn flag(attribute: &'static Attribute) -> Arg {
@@ -103,8 +135,8 @@ fn word_of(words: &[(&str, i32)], number: i32) -> String {
     word.map_or_else(|| number.to_string(), |(word, _)| word.to_lowercase())
 }
 
-fn given(kind: Kind, matches: &ArgMatches) -> Attributes {
-    settable(kind).fold(Attributes::new(), |attributes, attribute| {
+fn given(attributes: impl Iterator<Item = &'static Attribute>, matches: &ArgMatches) -> Attributes {
+    attributes.fold(Attributes::new(), |attributes, attribute| {
         match matches.get_one::<String>(&flag_name(attribute)) {
             Some(value) => attributes.with(attribute.name, value),
             None => attributes,
@@ -112,8 +144,30 @@ fn given(kind: Kind, matches: &ArgMatches) -> Attributes {
     })
 }
 
+/// What was said as options and what as words, of an object of this kind.
+pub fn of_both(kind: &str, flags: Attributes, words: &[String]) -> Result<Attributes, Failure> {
+    let of = Kind::named(kind);
+    for said in flags.iter() {
+        let flag = said.name.to_lowercase().replace('_', "-");
+        if of.is_some_and(|of| of.attribute_named(&said.name).is_none()) {
+            return Err(Failure::Usage(format!(
+                "{} has no attribute {}: leave --{flag} out",
+                kind.to_uppercase(),
+                said.name
+            )));
+        }
+        let is_same =
+            |word: &&String| word.split('=').next().unwrap_or_default().eq_ignore_ascii_case(&said.name);
+        if let Some(word) = words.iter().find(is_same) {
+            return Err(Failure::Usage(format!("--{flag} and {word} are the same attribute: say it once")));
+        }
+    }
+    let words = from_words(kind, words)?;
+    Ok(words.iter().fold(flags, |all, said| all.with(said.name.clone(), &said.value)))
+}
+
 /// `NAME=VALUE` words; a flag may stand alone.
-pub fn from_words(kind: &str, words: &[String]) -> Result<Attributes, Failure> {
+fn from_words(kind: &str, words: &[String]) -> Result<Attributes, Failure> {
     let kind = Kind::named(kind);
     let wants_value = |word: &str| {
         let attribute = kind.and_then(|kind| kind.attribute_named(&word.to_uppercase()));
@@ -200,6 +254,18 @@ mod tests {
             &mut value,
         );
         assert_eq!(value, json!({ "maxdepth": 5, "share": false, "put": "disabled", "descr": "NO" }));
+    }
+
+    #[test]
+    fn an_option_and_a_word_are_both_said() {
+        let words = ["maxdepth=78".to_string()];
+        let of = |kind: &str, flag: &str| of_both(kind, Attributes::new().with(flag, "zzz"), &words);
+        let expected = Attributes::new().with("DESCR", "zzz").with("MAXDEPTH", 78);
+        assert_eq!(of("qlocal", "DESCR").map_err(|_| ()), Ok(expected));
+        for (flag, said) in [("MAXDEPTH", "say it once"), ("DEADQ", "QLOCAL has no attribute DEADQ")] {
+            let refused = of("qlocal", flag);
+            assert!(matches!(&refused, Err(Failure::Usage(text)) if text.contains(said)), "{refused:?}");
+        }
     }
 
     #[test]

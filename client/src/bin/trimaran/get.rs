@@ -8,7 +8,7 @@ use std::{
 
 use futures::TryStreamExt;
 use serde_json::json;
-use trimaran_client::{Connection, Error, GetOptions, Message, hex, reason};
+use trimaran_client::{Connection, Error, GetOptions, Message, UnitOfWork, hex, reason};
 
 use crate::{
     arguments::{BrowseArgs, GetArgs, Global, SelectionArgs},
@@ -19,8 +19,8 @@ use crate::{
     talk::plural,
 };
 
-/// Gets on their way at a time, and messages of one unit of work.
-const AHEAD: u64 = 64;
+/// Messages of one unit of work.
+const AT_ONCE: u64 = 64;
 /// No unit of work gets more when it has bodies of so many bytes.
 const UNIT_BYTES: usize = 16 << 20;
 
@@ -32,11 +32,8 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     let wanted = if args.all { u64::MAX } else { args.count };
     let options = selection(&args.selection).wait(args.wait);
     let mut counter = Counter::new("got", (!args.all).then_some(args.count));
-    let result = match args.syncpoint || args.to.is_some() {
-        true => get_each(global, &args, &connection, &options, wanted, &mut counter).await,
-        false => get_ahead(global, &args, &connection, &options, wanted, &mut counter).await,
-    };
-    result?;
+    let result = get_each(global, &args, &connection, &options, wanted, &mut counter).await;
+    result.map_err(|failure| with_what_was_got(failure, counter.count(), &args.queue))?;
     let count = counter.count();
     drop(counter);
     if let Some(directory) = &args.to
@@ -70,7 +67,20 @@ fn make_directory(directory: &Path) -> Outcome {
     std::fs::create_dir_all(directory).map_err(|error| Failure::local(directory.display(), error))
 }
 
-/// Units of so many messages, each safe before it leaves its queue. One at a time where one may have to be waited for.
+/// What was taken before it could not be written out any more.
+fn with_what_was_got(failure: Failure, count: u64, queue: &str) -> Failure {
+    match failure {
+        Failure::Local(text) => {
+            let messages = plural(count, "message");
+            Failure::Local(format!(
+                "{text}; {count} {messages} got before, what came then is on {queue} again"
+            ))
+        }
+        other => other,
+    }
+}
+
+/// In units of work of many messages, each of which leaves its queue when it was written out.
 async fn get_each(
     global: &Global,
     args: &GetArgs,
@@ -79,53 +89,15 @@ async fn get_each(
     wanted: u64,
     counter: &mut Counter,
 ) -> Outcome {
-    let at_once = if args.wait.is_zero() { AHEAD } else { 1 };
+    let mut at_once = AT_ONCE;
     while counter.count() < wanted {
         let most = at_once.min(wanted - counter.count());
-        let got = get_and_commit(global, args, connection, options, most).await?;
-        if got == 0 {
-            return Ok(());
-        }
-        (0..got).for_each(|_| counter.add());
-    }
-    Ok(())
-}
-
-/// Without syncpoint: many at a time, as far as they are wanted, unless there is something to wait for.
-async fn get_ahead(
-    global: &Global,
-    args: &GetArgs,
-    connection: &Connection,
-    options: &GetOptions,
-    wanted: u64,
-    counter: &mut Counter,
-) -> Outcome {
-    let queue = connection.queue(&args.queue);
-    while counter.count() < wanted {
-        let ahead = match args.wait.is_zero() {
-            true if counter.count() > 0 => AHEAD.min(wanted - counter.count()),
-            _ => 1,
-        };
-        let gets = (0..ahead).map(|_| queue.get_with(options.clone()));
-        let got = patiently("waiting for a message", futures::future::join_all(gets)).await;
-        // What has left its queue is written out before an error is looked at.
-        let mut first_error = None;
-        let mut ended = false;
-        for message in got {
-            match message {
-                Ok(Some(message)) => {
-                    deliver(global, args, &message)?;
-                    counter.add();
-                }
-                Ok(None) => ended = true,
-                Err(error) => drop(first_error.get_or_insert(error)),
-            }
-        }
-        if let Some(error) = first_error {
-            return Err(error.into());
-        }
-        if ended {
-            break;
+        match get_and_commit(global, args, connection, options, most).await {
+            Ok(0) => return Ok(()),
+            Ok(got) => (0..got).for_each(|_| counter.add()),
+            // MAXUMSGS is less than what was asked for.
+            Err(Failure::Client(error)) if is_full(&error) && most > 1 => at_once = most / 2,
+            Err(failure) => return Err(failure),
         }
     }
     Ok(())
@@ -142,45 +114,29 @@ async fn get_and_commit(
 ) -> Result<u64, Failure> {
     loop {
         let mut unit = patiently("looking for the node that serves", connection.unit_of_work()).await?;
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        let mut result = Ok(());
-        while result.is_ok() && (messages.len() as u64) < most && bytes < UNIT_BYTES {
-            match patiently("waiting for a message", unit.get(&args.queue, options.clone())).await {
-                Ok(Some(message)) => {
-                    bytes += message.body.len();
-                    messages.push(message);
-                }
-                Ok(None) => break,
-                // MAXUMSGS is less than what was asked for: this unit is as large as one may be.
-                Err(error) if is_full(&error) && !messages.is_empty() => break,
-                Err(error) => result = Err(error),
-            }
-        }
-        match result {
+        let messages = match get_some(&mut unit, &args.queue, options, most as usize).await {
+            Ok(messages) => messages,
             Err(error) if error.is_backed_out() => continue,
-            Err(error) => return Err(error.into()),
-            Ok(()) if messages.is_empty() => {
+            Err(error) => {
                 patiently("backing out", unit.backout()).await?;
-                return Ok(0);
+                return Err(error.into());
             }
-            Ok(()) => {}
+        };
+        let count = messages.len() as u64;
+        if count == 0 {
+            patiently("backing out", unit.backout()).await?;
+            return Ok(0);
         }
-        let mut written = Vec::new();
-        for message in &messages {
-            match deliver(global, args, message) {
-                Ok(file) => written.extend(file),
-                Err(failure) => {
-                    forget(&written);
-                    patiently("backing out", unit.backout()).await?;
-                    return Err(failure);
-                }
-            }
+        let mut files = Vec::new();
+        if let Err(failure) = deliver_all(global, args, &messages, &mut files) {
+            forget(&files);
+            patiently("backing out", unit.backout()).await?;
+            return Err(failure);
         }
         match patiently("committing", unit.commit()).await {
-            Ok(()) => return Ok(messages.len() as u64),
+            Ok(()) => return Ok(count),
             Err(error) if error.is_backed_out() => {
-                forget(&written);
-                let count = messages.len() as u64;
+                forget(&files);
                 eprintln!(
                     "trimaran: the get of {count} {} was backed out; what was written comes again",
                     plural(count, "message")
@@ -188,6 +144,46 @@ async fn get_and_commit(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// The first is waited for as the options say, the others are those that are there then.
+async fn get_some(
+    unit: &mut UnitOfWork,
+    queue: &str,
+    options: &GetOptions,
+    most: usize,
+) -> Result<Vec<Message>, Error> {
+    let mut messages: Vec<Message> =
+        patiently("waiting for a message", unit.get(queue, options.clone())).await?.into_iter().collect();
+    let mut asked = messages.len();
+    while messages.len() == asked && (1..most).contains(&asked) {
+        let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
+        if bytes >= UNIT_BYTES {
+            break;
+        }
+        // As many as there are already, so that a short one in front of long ones does not ask for all of them.
+        let fit = (UNIT_BYTES - bytes) / (bytes / asked + 1);
+        let next = fit.clamp(1, asked).min(most - asked);
+        asked += next;
+        let gets = std::iter::repeat_n(options.clone(), next);
+        messages.extend(patiently("getting", unit.get_many(queue, gets)).await?.into_iter().flatten());
+    }
+    Ok(messages)
+}
+
+/// All of them, as safe as the place has it where they go; `files` are those that were made.
+fn deliver_all(global: &Global, args: &GetArgs, messages: &[Message], files: &mut Vec<PathBuf>) -> Outcome {
+    for message in messages {
+        deliver(global, args, message, files)?;
+    }
+    output::try_sync().map_err(unwritten)
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::Local("nobody reads standard output any more".into()),
+        _ => Failure::local("write to standard output", error),
     }
 }
 
@@ -201,27 +197,29 @@ fn forget(files: &[PathBuf]) {
     files.iter().for_each(|file| drop(std::fs::remove_file(file)));
 }
 
-/// Writes a message out; returns its file if it has one.
-fn deliver(global: &Global, args: &GetArgs, message: &Message) -> Result<Option<PathBuf>, Failure> {
+/// Writes a message out.
+fn deliver(global: &Global, args: &GetArgs, message: &Message, files: &mut Vec<PathBuf>) -> Outcome {
     if let Some(directory) = &args.to {
         let path = save(directory, message)?;
+        files.push(path.clone());
         if global.json {
             let id = hex(&message.descriptor.message_id);
-            say!("{}", json!({ "message_id": id, "file": path, "bytes": message.body.len() }));
+            let told = json!({ "message_id": id, "file": path, "bytes": message.body.len() });
+            output::try_write(format!("{told}\n").as_bytes()).map_err(unwritten)?;
         }
-        return Ok(Some(path));
+        return Ok(());
     }
     if args.json_lines || global.json {
-        say!("{}", message_json(message));
-        return Ok(None);
+        let line = output::json_line(&message_json(message));
+        return output::try_write(line.as_bytes()).map_err(unwritten);
     }
-    output::write_body(&message.body);
+    output::try_write(&output::body(&message.body)).map_err(unwritten)?;
     // A file gets the body and nothing else; on a terminal, or with several messages, each ends its line.
     let separate = output::stdout_is_terminal() || args.all || args.count > 1;
     if separate && message.as_text().is_some() && !message.body.ends_with(b"\n") {
-        output::write(b"\n");
+        output::try_write(b"\n").map_err(unwritten)?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// On disk, under its final name, before this returns: a crash leaves the whole file or none. Never writes over a file:
@@ -260,9 +258,13 @@ pub async fn browse(global: &Global, args: BrowseArgs) -> Outcome {
         let Some(message) = patiently("browsing", messages.try_next()).await? else { break };
         count += 1;
         if args.json_lines || global.json {
-            say!("{}", message_json(&message));
+            output::write(output::json_line(&message_json(&message)).as_bytes());
         } else if args.bodies {
-            output::write_body(&message.body);
+            let letter = DeadLetter::of(&message);
+            if let Some(letter) = &letter {
+                output::write(output::visible(&format!("{} ", letter.one_line())).as_bytes());
+            }
+            output::write_body(&letter.map_or(message, |letter| letter.message).body);
             output::write(b"\n");
         } else {
             say!("{}", one_line(count, &message));

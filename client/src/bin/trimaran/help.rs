@@ -4,6 +4,7 @@ use clap::CommandFactory;
 
 use crate::{
     arguments::{Cli, HelpArgs},
+    mqrc,
     output::{self, Failure, Outcome},
     say, tails,
 };
@@ -93,8 +94,8 @@ What a program sees when the node that serves dies
   A put that was answered is safe. One that was not is repeated by the library and stored once.
   A unit of work that was open is backed out: reason 2003. Do it again.
   A commit whose answer was lost is looked into by the library; by hand: `trimaran outcome UNIT`.
-  A get outside syncpoint whose answer was lost: reason 2549, nobody can say whether the message was taken. Use
-  --syncpoint where that must not happen.
+  A get outside syncpoint whose answer was lost: reason 2549, nobody can say whether the message was taken. Get under
+  syncpoint where that must not happen, as `trimaran get` does.
   Messages that are not persistent are gone. `trimaran status` says how many there are.
 
   The next node serves 0.3 s after a crash and about 1.6 s after a hang or a cut cable.",
@@ -118,6 +119,9 @@ pub fn run(args: HelpArgs) -> Outcome {
         }
         say!("{:12} MQ's reason codes by number and name", "reasons");
         return Ok(());
+    }
+    if let ("reasons", [_, reason]) = (first.as_str(), args.topic.as_slice()) {
+        return mqrc::explain(reason);
     }
     if first == "reasons" {
         for (number, name) in trimaran_client::REASONS.iter().filter(|(number, _)| *number != 0) {

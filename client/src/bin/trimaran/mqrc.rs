@@ -36,6 +36,12 @@ pub fn run(global: &Global, args: MqrcArgs) -> Outcome {
     Ok(())
 }
 
+/// One reason for a person.
+pub fn explain(text: &str) -> Outcome {
+    tell_as(false, named(text.trim()).ok_or_else(|| unknown(text.trim()))?, false);
+    Ok(())
+}
+
 /// By its number, also in hexadecimal behind 0x, or its name.
 fn named(text: &str) -> Option<&'static Known> {
     let number = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
@@ -53,9 +59,13 @@ fn unknown(what: &str) -> Failure {
     Failure::Control { code: 1, text }
 }
 
-fn tell(global: &Global, (number, name): &Known, brief: bool) {
+fn tell(global: &Global, known: &Known, brief: bool) {
+    tell_as(global.json, known, brief);
+}
+
+fn tell_as(json: bool, (number, name): &Known, brief: bool) {
     let said = TEXTS.iter().find(|(of, _)| of == number).map_or("", |(_, text)| *text);
-    if global.json {
+    if json {
         say!("{}", json!({ "reason": number, "name": name, "text": said }));
         return;
     }

@@ -197,6 +197,12 @@ pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
         eprintln!(
             "Nobody has asked to commit a unit of this name. It can never be committed now; is the name the right one?"
         );
+    } else if outcome == UnitOutcome::BackedOut {
+        // After the first question nobody can tell the two apart.
+        eprintln!(
+            "It was backed out, or nobody had asked to commit a unit of this name when its outcome was asked for before. It \
+             can never be committed now; is the name the right one?"
+        );
     }
     Ok(())
 }

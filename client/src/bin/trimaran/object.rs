@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub async fn define(global: &Global, args: DefineArgs) -> Outcome {
-    let attributes = attributes::from_words(&args.kind, &args.attributes)?;
+    let attributes = attributes::of_both(&args.kind, args.options.0, &args.attributes)?;
     let connection = global.connect().await?;
     let admin = connection.admin();
     let like = args.like.unwrap_or_default();
@@ -28,7 +28,7 @@ pub async fn define(global: &Global, args: DefineArgs) -> Outcome {
     Ok(())
 }
 
-/// Of the queue manager by flags, of everything by words.
+/// By flags, by words, or both.
 pub async fn alter(global: &Global, args: AlterArgs) -> Outcome {
     let (kind, name, attributes) = altered(args)?;
     attributes::check_some(&attributes)?;
@@ -56,14 +56,14 @@ fn dead_letter_queue(kind: &str, attributes: &Attributes) -> Option<String> {
 
 fn altered(args: AlterArgs) -> Result<(String, String, Attributes), Failure> {
     let Some((kind, words)) = args.words.split_first() else {
-        return Ok(("QMGR".into(), String::new(), args.manager.0));
+        return Ok(("QMGR".into(), String::new(), attributes::of_both("QMGR", args.manager.0, &[])?));
     };
     if Kind::named(kind) == Some(Kind::QueueManager) {
-        return Ok(("QMGR".into(), String::new(), attributes::from_words("QMGR", words)?));
+        return Ok(("QMGR".into(), String::new(), attributes::of_both("QMGR", args.manager.0, words)?));
     }
     let (name, words) =
         words.split_first().ok_or_else(|| Failure::Usage(format!("name the {kind} to alter")))?;
-    Ok((kind.clone(), name.clone(), attributes::from_words(kind, words)?))
+    Ok((kind.clone(), name.clone(), attributes::of_both(kind, args.manager.0, words)?))
 }
 
 pub async fn delete(global: &Global, args: DeleteArgs) -> Outcome {
@@ -74,7 +74,7 @@ pub async fn delete(global: &Global, args: DeleteArgs) -> Outcome {
 }
 
 pub async fn set(global: &Global, args: SetArgs) -> Outcome {
-    let attributes = attributes::from_words(&args.kind, &args.attributes)?;
+    let attributes = attributes::of_both(&args.kind, args.options.0, &args.attributes)?;
     let action = RecordAction::from(args.action);
     let connection = global.connect().await?;
     patiently("setting", connection.admin().set(&args.kind, &args.profile, action, attributes)).await?;
@@ -87,7 +87,7 @@ pub async fn display(global: &Global, args: DisplayArgs) -> Outcome {
     let objects = patiently("asking", connection.admin().display(&args.kind, &args.name)).await?;
     for object in &objects {
         if global.json {
-            say!("{}", as_json(object));
+            output::write(output::json_line(&as_json(object)).as_bytes());
             continue;
         }
         say!("{}({})", object.kind, object.name);

@@ -2,9 +2,11 @@
 //! exit code.
 
 use std::{
+    borrow::Cow,
     fmt::Arguments,
     future::Future,
     io::{self, IsTerminal, Write},
+    os::fd::AsFd,
     time::Duration,
 };
 
@@ -151,8 +153,7 @@ pub fn line(text: Arguments<'_>) {
 }
 
 pub fn write(bytes: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    if let Err(error) = try_write(bytes) {
         if error.kind() == io::ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
@@ -160,6 +161,24 @@ pub fn write(bytes: &[u8]) {
         failure.report(std::env::args_os().any(|argument| argument == "--json"));
         std::process::exit(failure.exit_code());
     }
+}
+
+/// For whoever has to give something back that nobody could be shown.
+///
+/// # Errors
+/// Those of standard output: its reader has gone away, its disk is full.
+pub fn try_write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
+}
+
+/// What was written to a file is on its disk when this returns; a pipe and a terminal have what was written.
+///
+/// # Errors
+/// Those of the disk.
+pub fn try_sync() -> io::Result<()> {
+    let file = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) }
 }
 
 #[macro_export]
@@ -287,6 +306,12 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// No more of a text than so many characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let more = if text.chars().count() > most { "..." } else { "" };
+    text.chars().take(most).chain(more.chars()).collect()
+}
+
 /// Format characters of Unicode: they have no shape of their own and change how others are shown. The two joiners
 /// (U+200C, U+200D) do no harm, and languages and emoji are written with them.
 fn is_unseen(c: char) -> bool {
@@ -305,11 +330,31 @@ pub fn visible_bytes(bytes: &[u8]) -> String {
 }
 
 /// The body of a message: exactly as it is to a pipe or a file, and so that it does no harm to a terminal.
-pub fn write_body(body: &[u8]) {
+pub fn body(body: &[u8]) -> Cow<'_, [u8]> {
     match stdout_is_terminal() {
-        true => write(visible_bytes(body).as_bytes()),
-        false => write(body),
+        true => Cow::Owned(visible_bytes(body).into_bytes()),
+        false => Cow::Borrowed(body),
     }
+}
+
+pub fn write_body(bytes: &[u8]) {
+    write(&body(bytes));
+}
+
+/// A line of JSON with the same value that does no harm to a terminal: JSON itself lets U+009B and the like through.
+pub fn json_line(value: &Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        match c.is_control() || is_unseen(c) {
+            true => {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
+            }
+            false => line.push(c),
+        }
+    }
+    line.push('\n');
+    line
 }
 
 pub fn duration(seconds: u64) -> String {
@@ -396,6 +441,14 @@ mod tests {
         assert_eq!(visible("safe\u{202e}fdp.exe\u{feff}"), r"safe\u202efdp.exe\ufeff");
         assert_eq!(visible("na\u{ef}ve \u{1f469}\u{200d}\u{1f680}"), "na\u{ef}ve \u{1f469}\u{200d}\u{1f680}");
         assert_eq!(visible_bytes(b"a\xff\x1bb\n"), "a\\xff\\x1bb\n");
+    }
+
+    #[test]
+    fn a_line_of_json_means_the_same_and_shows_no_control_character() {
+        let value = json!({ "text": "a\u{9b}2J\u{202e}\u{e0041}\n" });
+        let line = json_line(&value);
+        assert_eq!(line, "{\"text\":\"a\\u009b2J\\u202e\\udb40\\udc41\\n\"}\n");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]

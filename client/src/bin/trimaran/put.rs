@@ -8,7 +8,7 @@ use trimaran_client::{Message, PutAnswer, Queue, reason};
 use crate::{
     arguments::{DescriptorArgs, Global, PutArgs},
     message_json::JsonMessage,
-    output::{Counter, Failure, Outcome, patiently},
+    output::{self, Counter, Failure, Outcome, patiently},
     say,
     talk::{plural, stdin_lines},
 };
@@ -49,7 +49,8 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
         if !global.json {
             let there = count - putter.duplicates;
             let before = said_before(putter.duplicates);
-            eprintln!("trimaran: {there} {} put on {}{before}, then:", plural(there, "message"), args.queue);
+            let queue = output::visible(&args.queue);
+            eprintln!("trimaran: {there} {} put on {queue}{before}, then:", plural(there, "message"));
         }
         return Err(failure);
     }

@@ -91,7 +91,7 @@ fn done(global: &Global, what: &str, queue: &str) {
 fn show(global: &Global, queues: &[ObjectDetails], full: bool) {
     if global.json {
         for queue in queues {
-            say!("{}", as_json(queue));
+            output::write(output::json_line(&as_json(queue)).as_bytes());
         }
         return;
     }

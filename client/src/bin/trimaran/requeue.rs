@@ -20,6 +20,14 @@ const AT_ONCE: usize = 64;
 
 /// Gives dead letters back, in units of work: each is on one of the two queues at any time.
 pub async fn run(global: &Global, args: RequeueArgs) -> Outcome {
+    if args.to.as_ref() == Some(&args.queue) {
+        let text = format!(
+            "{} is the dead-letter queue itself: its messages would stay on it and lose what says where they should \
+             have gone; name another queue with --to",
+            args.queue
+        );
+        return Err(Failure::Usage(text));
+    }
     let connection = global.connect().await?;
     let Found { wanted, skipped } = find(&connection, &args).await?;
     let (mut moved, mut gone) = (0, 0);
@@ -52,7 +60,7 @@ pub async fn run(global: &Global, args: RequeueArgs) -> Outcome {
     if skipped > 0 {
         let stay = if skipped == 1 { "stays: it begins" } else { "stay: they begin" };
         eprintln!(
-            "{skipped} {} {stay} with no dead-letter header that can be read",
+            "{skipped} {} {stay} with no dead-letter header that can be read, or with one that names this queue",
             plural(skipped, "message")
         );
     }
@@ -64,7 +72,7 @@ pub async fn run(global: &Global, args: RequeueArgs) -> Outcome {
 
 struct Found {
     wanted: Vec<DeadLetter>,
-    /// Messages that have no header, so that nobody knows where they were meant to go.
+    /// Messages that have no header, or one that names the dead-letter queue: nobody knows where else they were meant to go.
     skipped: u64,
 }
 
@@ -75,6 +83,8 @@ async fn find(connection: &Connection, args: &RequeueArgs) -> Result<Found, Fail
     while wanted.len() < args.count.unwrap_or(usize::MAX) {
         let Some(message) = patiently("browsing", messages.try_next()).await? else { break };
         match DeadLetter::of(&message) {
+            // It would lose its header for nothing.
+            Some(letter) if args.to.is_none() && letter.queue == args.queue => skipped += 1,
             Some(letter) if is_wanted(&letter, args) => {
                 // The body comes again when it is taken.
                 let message = Message { body: Default::default(), ..letter.message };

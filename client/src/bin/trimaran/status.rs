@@ -395,7 +395,9 @@ impl Picture {
             }
         }
         if self.managers.is_empty() {
-            wrong.push(NONE_THERE.to_string());
+            // What nodes that do not answer have is not known.
+            let is_known = self.nodes.values().any(|node| node.is_ok());
+            wrong.push(if is_known { NONE_THERE } else { "no node answers" }.to_string());
         }
         wrong
     }
@@ -909,6 +911,16 @@ mod tests {
             Value::Null,
             "version 0 does not count them"
         );
+    }
+
+    #[test]
+    fn of_nodes_that_do_not_answer_nobody_knows_what_they_have() {
+        let dead = ("c:1".to_string(), Err(Error::Closed));
+        assert_eq!(Picture::of(&vec![dead.clone()], None).as_json()["wrong"], json!(["no node answers"]));
+        let (address, answer) = view("a", "active", 8);
+        let empty = StatusResponse { queue_managers: Vec::new(), ..answer.unwrap() };
+        let picture = Picture::of(&vec![(address, Ok(empty)), dead], None);
+        assert_eq!(picture.what_is_wrong(), [NONE_THERE]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use trimaran_client::{Connection, Cursor, Error, Message, Queue, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
+    dead_letter::DeadLetter,
     message_json::message_json,
     output::{self, Failure, Outcome, patiently},
     say,
@@ -82,7 +83,7 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
         if global.json {
             let mut value = message_json(&message);
             value["received"] = json!(taken);
-            say!("{value}");
+            output::write(output::json_line(&value).as_bytes());
         }
     };
     way.leave().await;
@@ -300,6 +301,9 @@ fn introduce(global: &Global, args: &TalkArgs, connection: &Connection) {
 }
 
 fn text_of(message: &Message) -> String {
+    if let Some(letter) = DeadLetter::of(message) {
+        return format!("{} {}", output::visible(&letter.one_line()), text_of(&letter.message));
+    }
     match message.as_text() {
         Some(text) => output::visible(text),
         None => format!("({} bytes that are not text: {})", message.body.len(), start_in_hex(&message.body)),

@@ -53,7 +53,11 @@ impl Step {
             },
             "commit" => nothing_more(Step::Commit, rest),
             "backout" => nothing_more(Step::Backout, rest),
-            _ => Err(format!("{verb:?} is none of put, put-json, get, move, commit, backout")),
+            // Whatever was taken for a script may begin with a word without end.
+            _ => Err(format!(
+                "{:?} is none of put, put-json, get, move, commit, backout",
+                output::shortened(verb, 60)
+            )),
         }
     }
 }
@@ -116,7 +120,10 @@ impl Desk<'_> {
             Step::Get { queue } => {
                 let message = self.get(&queue).await?;
                 match self.global.json {
-                    true => say!("{}", json!({ "get": queue, "message": message_json(&message) })),
+                    true => {
+                        let told = json!({ "get": queue, "message": message_json(&message) });
+                        output::write(output::json_line(&told).as_bytes());
+                    }
                     false => {
                         output::write_body(&message.body);
                         if !message.body.ends_with(b"\n") {

@@ -329,9 +329,41 @@ async fn unary_calls_put_get_and_browse() {
     let large = Bytes::from(vec![1; 20 << 20]);
     let placed = client.put(put_request("", large)).await.unwrap().into_inner();
     assert_eq!(placed.outcome, None);
+    // The client here takes answers of 4 MiB, as clients of gRPC do.
+    let first = wire::GetRequest { queue: "Q".into(), ..Default::default() };
+    for _ in 1..40 {
+        client.get(first.clone()).await.unwrap();
+    }
+    let browse = wire::BrowseRequest { queue: "Q".into(), ..Default::default() };
+    let mut browsed = client.browse(browse).await.unwrap().into_inner();
+    let refused = [
+        browsed.message().await.unwrap().unwrap().outcome.unwrap(),
+        client.get(first).await.unwrap().into_inner().outcome.unwrap(),
+    ];
+    assert!(browsed.message().await.unwrap().is_none(), "it ends there");
+    for outcome in refused {
+        assert_eq!(outcome.reason, 2080);
+        let says_how = outcome.text.contains("20971520 bytes") && outcome.text.contains("max_length");
+        assert!(says_how && !outcome.text.contains("truncat"), "{}", outcome.text);
+    }
     let too_large = Bytes::from(vec![1; (100 << 20) + 1]);
     let refused = client.put(put_request("", too_large)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, 2031);
+}
+
+#[tokio::test]
+async fn a_field_that_is_too_long_is_named() {
+    let node = fake_node(Limits::default(), serving());
+    let mut client = QueueClient::new(connect(&node));
+    let mut request = put_request("", Bytes::new());
+    let descriptor = trimaran_proto::message::v1::Descriptor {
+        put_application_name: "x".repeat(29),
+        ..Default::default()
+    };
+    request.message.as_mut().unwrap().descriptor = Some(Box::new(descriptor));
+    let outcome = client.put(request).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!(outcome.reason, 2026);
+    assert!(outcome.text.ends_with("put_application_name has more than 28 bytes."), "{}", outcome.text);
 }
 
 #[tokio::test]
@@ -577,7 +609,7 @@ async fn an_answer_that_is_read_in_time_comes_whole() {
 async fn a_browse_may_stand_still_while_there_is_room_and_is_counted() {
     let (node, mut client) = node_with_a_long_message().await;
     let account = &node.listener.account;
-    let browse = wire::BrowseRequest { queue: "Q".into(), ..Default::default() };
+    let browse = wire::BrowseRequest { queue: "Q".into(), max_length: 100 << 20, ..Default::default() };
     let browsed = client.browse(browse).await.unwrap().into_inner();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(account.used(Share::Answers) > 50 << 20, "{}", account.used(Share::Answers));

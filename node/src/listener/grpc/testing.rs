@@ -250,6 +250,13 @@ impl Mind {
                     _ => messages.pop_front(),
                 };
                 match message {
+                    Some(message) if get.max_length.is_some_and(|most| message.body.len() > most) => {
+                        let data = Data::TooLong { body_length: message.body.len() };
+                        if !get.mode.is_browse() {
+                            messages.push_front(message);
+                        }
+                        Completion { data, ..Completion::failed(Reason::TruncatedMsgFailed) }
+                    }
                     Some(message) => got(message),
                     None if get.wait != Wait::No => return session.waiting.push((token, get.handle)),
                     None => Completion::failed(Reason::NoMsgAvailable),

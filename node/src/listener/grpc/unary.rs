@@ -98,7 +98,7 @@ impl Queue for Messaging {
         let admission = admit(&self.gate, request.extensions())?;
         let response = match self.get_once(&admission, request.into_inner()).await {
             Ok((completion, errand)) => {
-                let outcome = convert::outcome_of(&completion);
+                let outcome = outcome_of(&completion);
                 let serving = errand.elsewhere(&completion).map(convert::serving);
                 let message = match completion.data {
                     Data::Got { message, body_length } => {
@@ -189,11 +189,8 @@ impl Messaging {
         let open = open_call(&request.queue, OpenOptions { input: true, ..OpenOptions::default() })?;
         let selection = Selection::of_ids(&request.message_id, &request.correlation_id, &request.group_id)?;
         let wait = Wait::of_ms(request.wait_ms)?;
-        let max_length = match request.max_length {
-            0 => GET_BYTES_DEFAULT,
-            length => length as usize,
-        };
-        let get = Get { wait, max_length: Some(max_length), ..get(GetMode::Destructive, selection) };
+        let get = get(GetMode::Destructive, selection, longest(request.max_length));
+        let get = Get { wait, ..get };
         let mut errand = self.errand(admission, &request.queue_manager).await?;
         let completion = errand.call_all(vec![open, Call::Get(get)]).await?;
         Ok((completion, errand))
@@ -218,6 +215,7 @@ impl Messaging {
             _admission: admission,
             errand,
             selection,
+            longest: longest(request.max_length),
             asked: VecDeque::new(),
             arrived: BTreeMap::new(),
             left: if request.limit == 0 { u64::MAX } else { request.limit },
@@ -228,8 +226,25 @@ impl Messaging {
     }
 }
 
-/// Clients of gRPC refuse an answer of more than 4 MiB unless they are told otherwise, and the message would be gone.
-const GET_BYTES_DEFAULT: usize = 3 * 1024 * 1024;
+/// Clients of gRPC refuse an answer of more than 4 MiB unless they are told otherwise, and a message that was got would be gone.
+const BODY_BYTES_DEFAULT: usize = 3 * 1024 * 1024;
+
+/// Bytes of a body that the client can take, by what it says of that.
+fn longest(max_length: u32) -> usize {
+    if max_length == 0 { BODY_BYTES_DEFAULT } else { max_length as usize }
+}
+
+/// A unary call can raise its limit, and nothing else.
+fn outcome_of(completion: &Completion) -> Option<wire::Outcome> {
+    let outcome = convert::outcome_of(completion);
+    let Data::TooLong { body_length } = completion.data else { return outcome };
+    let text = format!(
+        "The message stays on the queue: its body has {body_length} bytes, and max_length of the request is less (0 means 3 \
+         MiB). Ask with a larger one, and let the client take answers of that length."
+    );
+    outcome.map(|outcome| wire::Outcome { text, ..outcome })
+}
+
 /// The only handle of a session that lasts for one call.
 const HANDLE: HandleId = HandleId(1);
 
@@ -243,7 +258,7 @@ fn open_call(queue: &str, options: OpenOptions) -> Result<Call, Refused> {
     })
 }
 
-fn get(mode: GetMode, selection: Selection) -> Get {
+fn get(mode: GetMode, selection: Selection, longest: usize) -> Get {
     Get {
         handle: HANDLE,
         syncpoint: false,
@@ -251,7 +266,7 @@ fn get(mode: GetMode, selection: Selection) -> Get {
         mode,
         selection,
         syncpoint_if_persistent: false,
-        max_length: None,
+        max_length: Some(longest),
         accept_truncated: false,
         extended: false,
         lock: false,
@@ -265,6 +280,8 @@ struct Browsing {
     _watch: Watch,
     errand: Errand,
     selection: Selection,
+    /// Bytes of a body that the client can take.
+    longest: usize,
     asked: VecDeque<Token>,
     arrived: BTreeMap<Token, Completion>,
     /// Messages the client may still get.
@@ -283,7 +300,7 @@ impl Browsing {
             return wire::BrowseResponse { outcome, message: None, serving: None };
         }
         let completion = self.next_completion().await.unwrap_or_else(|refusal| *refusal);
-        let outcome = convert::outcome_of(&completion);
+        let outcome = outcome_of(&completion);
         let serving = self.errand.elsewhere(&completion).map(convert::serving);
         let Data::Got { message, body_length } = completion.data else {
             return wire::BrowseResponse { outcome, message: None, serving };
@@ -314,6 +331,6 @@ impl Browsing {
     fn ask(&mut self) -> Call {
         let mode = if self.started { GetMode::BrowseNext } else { GetMode::BrowseFirst };
         self.started = true;
-        Call::Get(get(mode, self.selection))
+        Call::Get(get(mode, self.selection, self.longest))
     }
 }

@@ -211,9 +211,10 @@ Examples:
 A file that standard output goes to gets the body of one message and nothing else. On a terminal, and of several
 messages, text that does not end its line has a newline added.
 
-Without --syncpoint a message is gone from the queue when it arrives here. With it, it is gone after it was written out,
-up to 64 messages at a time, so a crash in between can show them twice but never lose one. Files are never written over:
-the second message with one id gets a file ending in .2, and so on.")]
+A message is gone from the queue after it was written out, up to 64 messages at a time: if their output fails, or this
+program ends in between, they are on the queue again and can be shown twice, but none is lost. A pipe has what was
+written to it, also if its reader goes away before it reads it. Files are never written over: the second message with
+one id gets a file ending in .2, and so on.")]
 pub struct GetArgs {
     /// The queue
     pub queue: String,
@@ -230,7 +231,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
     pub wait: Duration,
 
-    /// Write each body to a file of this directory, named by message id; implies --syncpoint
+    /// Write each body to a file of this directory, named by message id
     #[arg(long, value_name = "DIR", conflicts_with = "json_lines")]
     pub to: Option<PathBuf>,
 
@@ -238,8 +239,8 @@ pub struct GetArgs {
     #[arg(long)]
     pub json_lines: bool,
 
-    /// Commit each message after it was written out
-    #[arg(long)]
+    /// Commit messages after they were written out: so it always is, and this may be said
+    #[arg(long, hide = true)]
     pub syncpoint: bool,
 
     #[command(flatten)]
@@ -264,7 +265,7 @@ pub struct BrowseArgs {
     #[arg(long)]
     pub json_lines: bool,
 
-    /// Print bodies only, one a line
+    /// Print bodies only, one a line; in front of that of a dead letter, in place of its header, where it should have gone and why it did not
     #[arg(long, conflicts_with = "json_lines")]
     pub bodies: bool,
 

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use trimaran_client::RecordAction;
 
-use crate::attributes::{ManagerFlags, QueueFlags};
+use crate::attributes::{AnyFlags, ManagerFlags, QueueFlags};
 
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
@@ -79,11 +79,14 @@ pub struct DefineArgs {
     /// That the object exists already is success; its attributes stay as they are
     #[arg(long, conflicts_with = "replace")]
     pub if_not_exists: bool,
+    #[command(flatten)]
+    pub options: AnyFlags,
 }
 
 #[derive(Debug, Args)]
 pub struct AlterArgs {
-    /// Kind and name of an object and its attributes: KIND NAME ATTRIBUTE=VALUE ...; what is not given keeps its value
+    /// Kind and name of an object and its attributes: KIND NAME ATTRIBUTE=VALUE ..., or --ATTRIBUTE VALUE; what is not given keeps its
+    /// value
     pub words: Vec<String>,
     #[command(flatten)]
     pub manager: ManagerFlags,
@@ -132,6 +135,8 @@ pub struct SetArgs {
     /// What to do with the record
     #[arg(long, value_enum, default_value = "add", ignore_case = true)]
     pub action: Action,
+    #[command(flatten)]
+    pub options: AnyFlags,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
