@@ -7,8 +7,8 @@
 //! for example.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -1020,6 +1020,69 @@ fn a_move_that_is_asked_for_through_the_address_is_answered() {
             cluster.wait_all_in_sync(Duration::from_secs(20)).await;
             serving = now;
         }
+    });
+}
+
+/// `send` or `receive` over a channel, through the address.
+fn talk(command: &str) -> (Child, ChildStdin, impl FnMut() -> String) {
+    let arguments = ["--json", command, QUEUE, "--host", FLOATING, "--channel", "SYSTEM.DEF.SVRCONN"];
+    let mut child = Command::new(program("trimaran"))
+        .args(arguments)
+        .args(["--queue-manager", QUEUE_MANAGER])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stdin = child.stdin.take().expect("it is piped");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut next = move || lines.next().expect("it goes on").expect("it can be read");
+    let introduced = next();
+    assert!(introduced.contains("SYSTEM.DEF.SVRCONN"), "{introduced}");
+    (child, stdin, next)
+}
+
+#[test]
+fn who_talks_over_a_channel_goes_on_where_the_address_went() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let mut serving = cluster.wait_serving(Duration::from_secs(10));
+        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
+        let admin = through_address(&cluster).await.admin();
+        admin.create_queue(QUEUE, Attributes::new()).await.expect("created");
+        for command in ["send", "receive"] {
+            let (mut child, mut stdin, mut next) = talk(command);
+            for number in 0..4 {
+                match command {
+                    "send" => writeln!(stdin, "message {number}").expect("it reads"),
+                    _ => writeln!(stdin, "y").expect("it reads"),
+                }
+                let said = next();
+                let is_right = match command {
+                    "send" => said.contains("message_id"),
+                    _ => said.contains(&format!("message {number}")) && said.contains("\"received\":true"),
+                };
+                assert!(is_right, "{command} {number}: {said}");
+                // While it waits for its next line, with a cursor at the next message.
+                match number % 2 {
+                    0 => admin.move_to(&cluster.nodes[(serving + 1) % 3].name).await.expect("it takes over"),
+                    _ => cluster.kill(serving),
+                }
+                let before = serving;
+                serving = cluster.wait_serving(Duration::from_secs(10));
+                if number % 2 == 1 {
+                    cluster.start_node(before);
+                }
+                cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+            }
+            drop(stdin);
+            let done = next();
+            assert!(done.contains("\"done\":true") && child.wait().expect("it ends").success(), "{done}");
+            let count = if command == "send" { "\"sent\":4" } else { "\"received\":4" };
+            assert!(done.contains(count), "{done}");
+        }
+        let left = through_address(&cluster).await.queue(QUEUE).get(Duration::ZERO).await.expect("it serves");
+        assert!(left.is_none(), "each was put once, and got once");
     });
 }
 

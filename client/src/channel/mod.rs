@@ -71,6 +71,7 @@ pub struct Channel {
     arriving: Option<Arriving>,
     /// What came while a call was waited for.
     set_aside: VecDeque<Heard>,
+    is_broken: bool,
 }
 
 /// How a connection is made.
@@ -198,6 +199,7 @@ impl Channel {
             joiner: Joiner::default(),
             arriving: None,
             set_aside: VecDeque::new(),
+            is_broken: false,
         };
         let agreed = connected.agree(channel, is_shared).await;
         agreed.map_err(|error| match connected.stranger() {
@@ -251,6 +253,11 @@ impl Channel {
     /// The name of the queue manager that is connected to.
     pub fn queue_manager(&self) -> &str {
         &self.queue_manager
+    }
+
+    /// Whether a call failed without an answer: what became of it nobody said, and what is not committed is backed out.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     async fn agree(&mut self, channel: &str, is_shared: bool) -> Result<()> {
@@ -432,12 +439,21 @@ impl Channel {
     /// One call and its reply, with the data behind it.
     async fn call(&mut self, segment: u8, handle: i32, body: Body, data: &[Bytes]) -> Result<(Call, Bytes)> {
         let number = self.begin(segment, handle, body, data);
+        match self.answer(number).await {
+            Ok(outcome) => outcome.map(|(call, data)| (*call, data)),
+            Err(error) => {
+                self.is_broken = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// An error when the connection broke before there was one.
+    async fn answer(&mut self, number: u32) -> Result<Result<(Box<Call>, Bytes)>> {
         self.flush().await?;
         loop {
             match self.next_heard().await? {
-                Heard::Answer(of, outcome) if of == number => {
-                    return outcome.map(|(call, data)| (*call, data));
-                }
+                Heard::Answer(of, outcome) if of == number => return Ok(outcome),
                 other => self.set_aside.push_back(other),
             }
         }

@@ -1,6 +1,6 @@
 //! The floating addresses of a cluster file: which queue manager has which, and how this node holds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -12,6 +12,12 @@ use crate::vip::{self, Address, Mode, Options};
 
 /// A sentence, and where in the file it belongs.
 pub(super) type Problem = (std::ops::Range<usize>, String);
+
+/// All that clients know, of every queue manager. What is no address is a problem of its own.
+pub(super) fn floating(file: &file::File) -> BTreeSet<IpAddr> {
+    let written = file.queue_managers.iter().flat_map(|one| one.address.iter().chain(&one.addresses));
+    written.filter_map(|written| Some(parse(written.get_ref())?.0)).collect()
+}
 
 /// None where no address is configured, or none is to be held.
 pub(super) fn read(file: &file::File, node: &str, problems: &mut Vec<Problem>) -> Option<Options> {
@@ -207,6 +213,8 @@ data = "/tmp/{node}/data"
         assert_eq!(of(2), [("10.0.0.51".to_owned(), 24, 1), ("fd00::51".to_owned(), 64, 2)]);
         let none = Config::parse(&format!("{FILE}[address]\nmode = \"none\"\n"), Some("a")).unwrap();
         assert_eq!(none.addresses, None);
+        let floating: Vec<String> = none.floating.iter().map(IpAddr::to_string).collect();
+        assert_eq!(floating, ["10.0.0.50", "10.0.0.51", "fd00::51"], "clients know them all the same");
     }
 
     /// As README has it: whoever has the address listens there.
@@ -227,10 +235,11 @@ data = "/tmp/{node}/data"
         let config = file(own).unwrap();
         assert!(config.nodes.values().all(|node| node.mq_listen["ONE"] == "10.0.0.50:1414"));
         assert!(file(r#"ONE = "0.0.0.0:1414""#).is_ok(), "each machine has its own");
-        for others in [r#"ONE = "10.0.0.51:1414""#, r#"ONE = "127.0.0.1:1414""#] {
-            let text = file(others).unwrap_err().text;
-            assert!(text.contains("is also mq of queue manager ONE: give each its own port"), "{text}");
-        }
+        let here = file(r#"ONE = "127.0.0.1:1414""#).unwrap_err().text;
+        assert!(here.contains("is also mq of queue manager ONE: give each its own port"), "{here}");
+        let mistyped = file(r#"ONE = "10.0.0.5:1414""#).unwrap_err().text;
+        let cause = "at another node, and 10.0.0.5 is no floating address of ONE, which has 10.0.0.50: correct the one or the other";
+        assert!(mistyped.lines().all(|line| line.contains(cause)), "{mistyped}");
     }
 
     #[test]

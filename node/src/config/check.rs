@@ -3,9 +3,11 @@
 //! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
 //! and asked how it is, instead of being called in the way.
 
+use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -393,9 +395,10 @@ fn try_write(directory: &Path) -> io::Result<()> {
 fn check_addresses(config: &Config, report: &mut CheckReport) {
     let Some(options) = &config.addresses else { return };
     match (options.mode, &options.program) {
-        (Mode::Exec, Some(program)) if !program.exists() => {
-            report.wrong(format!("address: there is no program {}", program.display()));
-        }
+        (Mode::Exec, Some(program)) => match why_not_run(program) {
+            Some(why) => report.wrong(format!("addresses: program {}: {why}", program.display())),
+            None => report.fine(format!("addresses: mode exec, by {}", program.display())),
+        },
         (Mode::Exec | Mode::DryRun, _) => report.fine(format!("addresses: mode {}", options.mode.as_str())),
         (Mode::Kernel | Mode::Fast, _) => match Route::open().and_then(|mut route| route.interfaces()) {
             Err(error) => report.wrong(format!("addresses: interfaces cannot be listed: {error}")),
@@ -427,6 +430,24 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
         report.wrong(sentence);
     }
     config.unheard_addresses().into_iter().for_each(|text| report.warning(text));
+}
+
+/// What keeps this user from running a program; None when nothing does that can be seen.
+fn why_not_run(program: &Path) -> Option<String> {
+    let found = match fs::metadata(program) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some("there is none; a relative path begins where the cluster file is".to_owned());
+        }
+        Err(error) => return Some(error.to_string()),
+    };
+    if !found.is_file() {
+        return Some("it is no file: write the path of a program".to_owned());
+    }
+    let path = CString::new(program.as_os_str().as_bytes()).ok()?;
+    // SAFETY: the path ends with a zero byte and is only read.
+    let may = unsafe { libc::access(path.as_ptr(), libc::X_OK) } == 0;
+    (!may).then(|| format!("this user may not run it: chmod +x {}", program.display()))
 }
 
 fn check_descriptors(config: &Config, report: &mut CheckReport) {
@@ -511,6 +532,18 @@ mod tests {
                 .to_owned(),
         );
         assert!(report.findings.contains(&told), "{report:?}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_told_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("move");
+        assert!(why_not_run(&program).unwrap().contains("where the cluster file is"));
+        assert!(why_not_run(directory.path()).unwrap().contains("it is no file"));
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        assert!(why_not_run(&program).unwrap().contains("chmod +x "));
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(why_not_run(&program), None);
     }
 
     #[test]

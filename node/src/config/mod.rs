@@ -25,7 +25,8 @@ pub use network::{is_loopback, resolve};
 pub use owner::{OWNER_COPY, OWNER_FILE, Owner};
 pub use reserves::{ReserveFile, lacking};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Config {
     pub log: LogOptions,
     /// None when this node holds none.
     pub addresses: Option<vip::Options>,
+    /// Of all queue managers, whoever holds them: they may be on another machine.
+    pub floating: BTreeSet<IpAddr>,
 }
 
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! `options`, single values checked in `problems`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use toml::Spanned;
 
@@ -26,7 +26,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
     let timing = options::timing(&file.timing, &mut problems);
     let limits = options::limits(&file.limits, file.queue_managers.len(), &mut problems);
     let log = options::log(&file.log, &mut problems);
-    let addresses = options::addresses(file, &name, &mut problems);
+    let held = options::addresses(file, &name, &mut problems);
     let canaries = super::canary::read(file, &name, &mut problems);
     let placements = options::placements(file, &names, &mut problems);
     let threads = options::threads(file.threads.as_ref(), &mut problems);
@@ -53,7 +53,8 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
         timing,
         limits,
         log,
-        addresses,
+        addresses: held,
+        floating: addresses::floating(file),
     };
     strangers(&config, &mut problems);
     problems.into_result().map(|()| config)
@@ -159,23 +160,44 @@ fn mq_listen(
             problems.add(address.span(), text);
         }
         let owner = format!("mq of queue manager {queue_manager}");
-        if let Some(other) = addresses.insert(address.get_ref().clone(), owner.clone())
-            && !(other == owner && is_of_no_node(file, queue_manager, address.get_ref()))
-        {
-            let text = format!("mq = {:?} is also {other}: give each its own port", address.get_ref());
-            problems.add(address.span(), text);
-        }
+        let other = addresses.insert(address.get_ref().clone(), owner.clone());
+        let text = match other {
+            Some(other) if other != owner => {
+                format!("mq = {:?} is also {other}: give each its own port", address.get_ref())
+            }
+            Some(_) => match at_two_nodes(file, queue_manager, address.get_ref()) {
+                Some(text) => text,
+                None => continue,
+            },
+            None => continue,
+        };
+        problems.add(address.span(), text);
     }
     listens.iter().map(|(name, address)| (name.clone(), address.get_ref().clone())).collect()
 }
 
-/// A floating address of the queue manager's own, or all addresses of a machine: the same at every node.
-fn is_of_no_node(file: &file::File, queue_manager: &str, address: &str) -> bool {
-    let Ok(ip) = address.parse::<SocketAddr>().map(|address| address.ip()) else { return false };
+/// Why channels of a queue manager cannot be at this address of two nodes, unless it is one of its floating addresses, or
+/// all addresses of a machine.
+fn at_two_nodes(file: &file::File, queue_manager: &str, address: &str) -> Option<String> {
+    let shared = format!("mq = {address:?} is also mq of queue manager {queue_manager}");
+    let ip = match address.parse::<SocketAddr>() {
+        Ok(address) if !address.ip().is_loopback() => address.ip(),
+        _ => return Some(format!("{shared}: give each its own port")),
+    };
     let own = file.queue_managers.iter().filter(|known| known.name.get_ref() == queue_manager);
-    let mut floating = own.flat_map(|own| own.address.iter().chain(&own.addresses));
-    ip.is_unspecified()
-        || floating.any(|written| addresses::parse(written.get_ref()).is_some_and(|(floats, _)| floats == ip))
+    let floating = own.flat_map(|own| own.address.iter().chain(&own.addresses));
+    let floating: Option<Vec<IpAddr>> =
+        floating.map(|written| addresses::parse(written.get_ref()).map(|(ip, _)| ip)).collect();
+    // What is no address is a problem of its own.
+    let floating = floating.filter(|floating| !ip.is_unspecified() && !floating.contains(&ip))?;
+    let has = match floating.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" and ") {
+        none if none.is_empty() => "which has none: write address = \"…\" at the queue manager".to_owned(),
+        has => format!("which has {has}: correct the one or the other"),
+    };
+    Some(format!(
+        "{shared} at another node, and {ip} is no floating address of {queue_manager}, {has}; an address of a machine belongs \
+         at its own node alone"
+    ))
 }
 
 fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueManagerId, ObjectName> {

@@ -44,7 +44,7 @@ metrics! {
     OPEN_FILES          Gauge   "trimaran_open_files" "File descriptors this process has open."
     WARNINGS            Gauge   "trimaran_warnings" "Standing warnings of this node; status says which."
     CERTIFICATE_NOT_AFTER Gauge "trimaran_certificate_not_after_seconds" "When the certificate in use ends, in seconds since 1970: this node's own (node), which clients and peers see, and of the authority's the one that ends first (authority). Without TLS there is none."
-    ADDRESS_HELD        Gauge   "trimaran_address_held" "1 while the floating address is on this node."
+    ADDRESS_HELD        Gauge   "trimaran_address_held" "1 while the floating address is on this node; with mode dry-run it never is."
     ADDRESS_TAKEN       Counter "trimaran_address_taken_total" "How often the floating address came to this node."
     ADDRESS_CONFLICTS   Counter "trimaran_address_conflicts_total" "How often another machine claimed the floating address while it was here."
     ADDRESS_TICKLED     Counter "trimaran_address_tickled_total" "Connections of clients that were told that a floating address of the queue manager came to this node, all its addresses together."

@@ -34,6 +34,7 @@ use crate::vip::netlink::Route;
 use crate::vip::orders::{Line, Report, encode};
 use crate::vip::policy::{self, LATENESS, LIFETIME, Order, Policy};
 use crate::vip::pulse::{ASK_EVERY, Pulse};
+use crate::vip::trouble::Trouble;
 use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 
 /// An agent that has not removed left-overs by then does not work.
@@ -137,7 +138,9 @@ impl Addresses {
         let to_agent = ToAgent { line: ours, to_hold: BTreeSet::new(), over_since: None, unsent: Vec::new() };
         let to_agent = Mutex::new(to_agent);
         let tail = tail(config, options.mode);
-        let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
+        let floating = watch::Sender::new(
+            options.addresses.iter().map(|address| floating(address, options.mode)).collect(),
+        );
         let (seen, standing) = (Mutex::default(), standing.clone());
         let inner = Inner { options, tail, to_agent, seen, floating, standing };
         Ok(Some(Started { addresses: Addresses(Arc::new(inner)), reports, child }))
@@ -190,11 +193,7 @@ impl Addresses {
     }
 
     fn set_held(&self, held: BTreeSet<IpAddr>) {
-        self.0.floating.send_if_modified(|all| {
-            let before = all.clone();
-            all.iter_mut().for_each(|one| one.is_here = held.contains(&one.ip));
-            *all != before
-        });
+        self.change_floating(|one| one.is_here = held.contains(&one.ip));
         self.0.seen.lock().held = held;
     }
 
@@ -299,11 +298,9 @@ impl Addresses {
                 drop(seen);
                 self.set_held(addresses);
             }
-            Report::Usable { address, problem } => {
-                if problem.is_none() {
-                    tracing::info!(%address, "the floating address has a place on this machine now");
-                }
-                self.0.standing.address(address, problem);
+            Report::Trouble { address, trouble, sentence } => {
+                drop(seen);
+                self.on_trouble(address, trouble, sentence);
             }
             Report::Interface { queue_manager, is_up } => {
                 drop(seen);
@@ -316,30 +313,43 @@ impl Addresses {
                 }
                 tell(&QueueManagerId(queue_manager), Event::Interface { is_up });
             }
-            Report::Conflict { address, hardware, gave_way } => {
-                *seen.conflicts.entry(address).or_default() += 1;
-                let sentence = match gave_way {
-                    true => format!(
-                        "address {address} is in use by a machine with hardware address {hardware}, which is no node of \
-                         this cluster: it was not taken; stop that machine, or give the queue manager another address"
-                    ),
-                    false => format!(
-                        "address {address} was also claimed by the machine with hardware address {hardware}"
-                    ),
-                };
-                tracing::error!("{sentence}");
-                self.0.standing.report(sentence);
-            }
+            Report::Conflict { address } => *seen.conflicts.entry(address).or_default() += 1,
             Report::Hardware { own } => {
                 drop(seen);
                 peers.tell_hardware(own);
             }
-            Report::Stray { sentence } | Report::Failed { sentence } => self.0.standing.report(sentence),
         }
     }
 }
 
 impl Addresses {
+    /// It is logged at once: it may be over soon.
+    fn on_trouble(&self, address: IpAddr, trouble: Trouble, sentence: Option<String>) {
+        match (&sentence, trouble) {
+            (Some(sentence), _) => tracing::warn!("{sentence}"),
+            (None, Trouble::Nowhere) => {
+                tracing::info!(%address, "the floating address has a place on this machine now");
+            }
+            (None, _) => {}
+        }
+        if trouble == Trouble::NotGivenBack {
+            self.change_floating(|one| {
+                if one.ip == address {
+                    one.not_given_back = sentence.is_some();
+                }
+            });
+        }
+        self.0.standing.address(address, trouble, sentence);
+    }
+
+    fn change_floating(&self, change: impl FnMut(&mut FloatingAddress)) {
+        self.0.floating.send_if_modified(|all| {
+            let before = all.clone();
+            all.iter_mut().for_each(change);
+            *all != before
+        });
+    }
+
     /// Until the agent is gone, or cannot be relied on: why, if that is known.
     fn hear(
         &self,
@@ -428,8 +438,14 @@ impl ToAgent {
     }
 }
 
-fn floating(address: &vip::Address) -> FloatingAddress {
-    FloatingAddress { queue_manager: address.queue_manager, ip: address.ip, is_here: false }
+fn floating(address: &vip::Address, mode: Mode) -> FloatingAddress {
+    FloatingAddress {
+        queue_manager: address.queue_manager,
+        ip: address.ip,
+        is_here: false,
+        is_dry_run: mode == Mode::DryRun,
+        not_given_back: false,
+    }
 }
 
 /// How long an address may outlast a lease.

@@ -16,6 +16,7 @@ use crate::log_store::{LogFigures, SYNC_BOUNDS, filesystem};
 use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
 use crate::security::{CertificateState, Tls};
+use crate::vip::Mode;
 
 pub fn sources(
     config: &Config,
@@ -100,7 +101,8 @@ fn publish_addresses(page: &mut Page, all: &Addresses) {
         let ip = address.ip.to_string();
         let labels = [("queue_manager", address.name.as_str()), ("address", ip.as_str())];
         let Counts { moves, conflicts, tickled } = all.counts(address);
-        page.add(&catalog::ADDRESS_HELD, &labels, f64::from(all.is_held(address.ip)));
+        let is_held = all.options().mode != Mode::DryRun && all.is_held(address.ip);
+        page.add(&catalog::ADDRESS_HELD, &labels, f64::from(is_held));
         page.add(&catalog::ADDRESS_TAKEN, &labels, moves as f64);
         page.add(&catalog::ADDRESS_CONFLICTS, &labels, conflicts as f64);
         page.add(&catalog::ADDRESS_TICKLED, &labels, tickled as f64);

@@ -17,6 +17,7 @@ use crate::replica::{DiskRoom, Inboxes};
 use crate::security::Tls;
 use crate::types::account::Figure;
 use crate::types::{Account, Share};
+use crate::vip::trouble::Trouble;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_EVERY: Duration = Duration::from_secs(3600);
@@ -52,7 +53,8 @@ struct Facts {
     disk: Option<String>,
     reserves: Option<String>,
     certificates: Option<String>,
-    addresses: BTreeMap<IpAddr, String>,
+    /// Said in the log when they came.
+    addresses: BTreeMap<(IpAddr, Trouble), String>,
     reports: Vec<String>,
 }
 
@@ -74,12 +76,12 @@ impl Standing {
         self.0.lock().certificates = problem;
     }
 
-    /// Why a floating address cannot be on this node; None when it can.
-    pub fn address(&self, ip: IpAddr, problem: Option<String>) {
+    /// What is wrong with a floating address; None when it is over.
+    pub fn address(&self, ip: IpAddr, trouble: Trouble, sentence: Option<String>) {
         let addresses = &mut self.0.lock().addresses;
-        match problem {
-            Some(problem) => drop(addresses.insert(ip, problem)),
-            None => drop(addresses.remove(&ip)),
+        match sentence {
+            Some(sentence) => drop(addresses.insert((ip, trouble), sentence)),
+            None => drop(addresses.remove(&(ip, trouble))),
         }
     }
 
@@ -114,10 +116,12 @@ pub async fn keep(
     let mut repeated = Instant::now();
     loop {
         let mut now = configured.clone();
+        let addresses: Vec<String>;
         {
             let facts = standing.0.lock();
             let standing = facts.disk.iter().chain(&facts.reserves).chain(&facts.certificates);
-            now.extend(standing.chain(facts.addresses.values()).chain(&facts.reports).cloned());
+            addresses = facts.addresses.values().cloned().collect();
+            now.extend(standing.chain(&addresses).chain(&facts.reports).cloned());
         }
         // Said by the one that serves: a node that has no part any more does not know.
         for inbox in inboxes.of_programs().iter().filter(|inbox| inbox.role().is_serving()) {
@@ -145,7 +149,8 @@ pub async fn keep(
             repeated = Instant::now();
         }
         let before = warnings.borrow().clone();
-        for warning in now.iter().filter(|warning| repeat || !before.contains(warning)) {
+        let is_said = |warning: &String| before.contains(warning) || addresses.contains(warning);
+        for warning in now.iter().filter(|warning| repeat || !is_said(warning)) {
             tracing::warn!("{warning}");
         }
         // Shown, not logged: it changes with every look.

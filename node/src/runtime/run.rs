@@ -177,8 +177,7 @@ impl Sockets {
 
 /// The one of these that floats: it may be on another machine now.
 fn floating(config: &Config, addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    let floating = &config.addresses.as_ref()?.addresses;
-    addresses.iter().copied().find(|address| floating.iter().any(|known| known.ip == address.ip()))
+    addresses.iter().copied().find(|address| config.floating.contains(&address.ip()))
 }
 
 /// A node that was killed just now may have the port still, and its agent has it for as long as it takes to remove the
@@ -527,7 +526,7 @@ fn start_listeners(
     }
     let options = ports::Options {
         fixed,
-        floating: config.addresses.iter().flat_map(|all| &all.addresses).map(|address| address.ip).collect(),
+        floating: config.floating.clone(),
         bounds: Bounds { strangers: config.lets_strangers_in(), ports_max: ports_max() },
     };
     let until = closing.clone();

@@ -76,6 +76,10 @@ pub struct FloatingAddress {
     pub ip: IpAddr,
     /// Whether this machine answers for it.
     pub is_here: bool,
+    /// It would answer: with mode dry-run no machine does.
+    pub is_dry_run: bool,
+    /// It may answer though another one does: the user's program did not take the address away.
+    pub not_given_back: bool,
 }
 
 /// The part a node has in a queue manager, in the words of status, metrics, health and log.

@@ -26,11 +26,12 @@ use super::frames;
 use super::keeper::Act;
 use super::netlink::{Changes, Found, Route};
 use super::orders::{Line, Report, Said, encode};
-use super::place::{Place, Trouble, not_allowed};
+use super::place::{Place, Unsettled, not_allowed};
 use super::policy::{LIFETIME, Order};
 use super::program::{Ended, Verb};
-use super::strays;
+use super::strays::{self, Stray};
 use super::tickle::{self, Raw, Tickles};
+use super::trouble::Trouble;
 use super::{Mode, Options};
 use crate::types::{Ends, Instant, QueueManagerId, Term};
 
@@ -43,7 +44,13 @@ const REFUSED_FOR: Duration = Duration::from_secs(10);
 const REFUSED_FOR_FIRST: Duration = LIFETIME.saturating_add(Duration::from_millis(200));
 /// A program that failed is called again so late.
 const FAILED_FOR: Duration = Duration::from_secs(2);
+/// And once more when the node is gone, if it failed so soon: the agent has to end.
+const FAILED_SOON: Duration = Duration::from_millis(500);
 const CONFLICT_EVERY: Duration = Duration::from_secs(1);
+/// What happened and is over, as a claim or an address that was removed, is in status for so long.
+const SHOWN_FOR: Duration = Duration::from_secs(60);
+/// How often it is looked whether what a person has to remove was removed.
+const LEFT_LOOK: Duration = Duration::from_secs(1);
 
 struct Agent {
     options: Options,
@@ -67,6 +74,8 @@ struct Agent {
     told: BTreeSet<IpAddr>,
     is_asked: bool,
     unread: Vec<u8>,
+    /// When it is looked for those that a person has to remove.
+    next_left_look: Instant,
 }
 
 /// What is kept open to the kernel.
@@ -87,24 +96,14 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
     };
     agent.report(&Report::Ready);
     agent.report_strays(&found);
-    let problems = agent.places.iter().filter_map(|place| Some((place.address.ip, place.problem.clone()?)));
-    for (address, problem) in problems.collect::<Vec<_>>() {
-        agent.report(&Report::Usable { address, problem: Some(problem) });
+    for number in 0..agent.places.len() {
+        if let Some(problem) = agent.places[number].problem.clone() {
+            agent.trouble(number, Trouble::Nowhere, problem, None);
+        }
     }
     agent.report_interfaces();
     agent.until_node_is_gone();
-    for number in 0..agent.places.len() {
-        let act = agent.places[number].keeper.let_go();
-        agent.carry_out(number, act, None);
-        if let Some(program) = &mut agent.places[number].program
-            && let Err(error) = program.finish(clock)
-        {
-            tracing::error!("address {}: {error}", agent.places[number].address.ip);
-        }
-        if agent.places[number].fence.is_some() {
-            Fence::remove(agent.places[number].address.ip);
-        }
-    }
+    agent.give_all_back();
     Ok(())
 }
 
@@ -115,7 +114,7 @@ impl Agent {
         options: Options,
         control: UnixStream,
         clock: fn() -> Instant,
-    ) -> Result<(Agent, Vec<String>), String> {
+    ) -> Result<(Agent, Vec<Stray>), String> {
         control.set_nonblocking(true).map_err(|error| error.to_string())?;
         let mut places: Vec<Place> =
             options.addresses.iter().map(|address| Place::new(address.clone(), &options)).collect();
@@ -134,16 +133,18 @@ impl Agent {
                 Fence::remove(place.address.ip);
                 match place.settle(&options, &interfaces, clock()) {
                     Ok(()) => {}
-                    Err(Trouble::Nowhere(sentence)) => place.problem = Some(sentence),
-                    Err(Trouble::Unfit(sentence)) => return Err(sentence),
+                    Err(Unsettled::Nowhere(sentence)) => place.problem = Some(sentence),
+                    Err(Unsettled::Unfit(sentence)) => return Err(sentence),
                 }
             }
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
             kernel = Some(Kernel { route, changes, raw });
         }
-        for program in places.iter_mut().filter_map(|place| place.program.as_mut()) {
+        for place in &mut places {
+            let Some(program) = &mut place.program else { continue };
             let started = program.start(Verb::Release, Term(0), Duration::ZERO, clock());
-            started.and_then(|()| program.finish(clock)).map_err(|error| error.to_string())?;
+            let released = started.and_then(|()| program.finish(clock));
+            released.map_err(|error| format!("address {}: {error}", place.address.ip))?;
         }
         let agent = Agent {
             options,
@@ -160,8 +161,48 @@ impl Agent {
             told: BTreeSet::new(),
             is_asked: false,
             unread: Vec::new(),
+            next_left_look: Instant(0),
         };
         Ok((agent, found))
+    }
+
+    /// The node is gone. A program that does not release an address is called once more; the next agent calls it again.
+    fn give_all_back(&mut self) {
+        let began = (self.clock)();
+        for number in 0..self.places.len() {
+            let act = self.places[number].keeper.let_go();
+            self.carry_out(number, act, None);
+            if act.is_none() && self.places[number].release_at.is_some() {
+                self.release_again(number);
+            }
+        }
+        let left = self.finish_programs();
+        if !left.is_empty() && (self.clock)().since(began) < FAILED_SOON {
+            std::thread::sleep(FAILED_FOR);
+            left.into_iter().for_each(|number| self.release_again(number));
+            self.finish_programs();
+        }
+        for place in self.places.iter().filter(|place| place.fence.is_some()) {
+            Fence::remove(place.address.ip);
+        }
+    }
+
+    /// Waits for all that run. Those that failed.
+    fn finish_programs(&mut self) -> Vec<usize> {
+        let mut left = Vec::new();
+        for (number, place) in self.places.iter_mut().enumerate() {
+            let Some(program) = &mut place.program else { continue };
+            let (address, is_release) = (place.address.ip, program.running() == Some(Verb::Release));
+            match program.finish(self.clock) {
+                Ok(()) if is_release => said_given_back(address, self.options.mode),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!("address {address}: {error}");
+                    left.push(number);
+                }
+            }
+        }
+        left
     }
 
     fn until_node_is_gone(&mut self) {
@@ -177,6 +218,7 @@ impl Agent {
                 self.listen(number);
                 self.look_at_program(number);
             }
+            self.look_at_left();
             self.answer_releases();
             self.tell_clients();
             self.say_what_is_here();
@@ -201,7 +243,7 @@ impl Agent {
             .iter()
             .flat_map(|place| {
                 let program = place.program.as_ref().and_then(|program| program.next(now));
-                [place.keeper.next(), place.next_announcement, program]
+                [place.keeper.next(), place.next_announcement, program, place.release_at]
             })
             .chain(self.tickles.values().map(Tickles::next))
             .flatten()
@@ -307,14 +349,56 @@ impl Agent {
             .interfaces()
             .and_then(|interfaces| strays::remove(route, &self.options.addresses, &interfaces, is_to_go));
         match removed {
-            Ok(sentences) => self.report_strays(&sentences),
+            Ok(found) => self.report_strays(&found),
             Err(error) => tracing::error!(%error, "an address that no agent put there cannot be removed"),
         }
     }
 
-    fn report_strays(&mut self, sentences: &[String]) {
-        for sentence in sentences {
-            self.report(&Report::Stray { sentence: sentence.clone() });
+    /// All that were found.
+    fn report_strays(&mut self, strays: &[Stray]) {
+        let now = (self.clock)();
+        for number in 0..self.places.len() {
+            let ip = self.places[number].address.ip;
+            let sentences = |is_left: bool| {
+                let found = strays.iter().filter(|stray| stray.ip == ip && stray.is_left == is_left);
+                found.map(|stray| stray.sentence.as_str()).collect::<Vec<_>>().join("; ")
+            };
+            match sentences(true) {
+                none if none.is_empty() => self.is_over(number, Trouble::Left),
+                left => self.trouble(number, Trouble::Left, left, None),
+            }
+            let removed = sentences(false);
+            if !removed.is_empty() {
+                self.trouble(number, Trouble::Removed, removed, Some(now + SHOWN_FOR));
+            }
+        }
+    }
+
+    /// Whether somebody has removed what the agent may not.
+    fn look_at_left(&mut self) {
+        let now = (self.clock)();
+        let is_any = self.places.iter().any(|place| place.troubles.stands(Trouble::Left));
+        if is_any && now >= self.next_left_look {
+            self.next_left_look = now + LEFT_LOOK;
+            self.remove_strays();
+        }
+    }
+
+    /// Says it, where it is news.
+    fn trouble(&mut self, number: usize, trouble: Trouble, sentence: String, until: Option<Instant>) {
+        let place = &mut self.places[number];
+        let address = place.address.ip;
+        if place.troubles.note(trouble, &sentence, until) {
+            self.report(&Report::Trouble { address, trouble, sentence: Some(sentence) });
+        }
+    }
+
+    /// Says so, where it stood.
+    fn is_over(&mut self, number: usize, trouble: Trouble) {
+        let place = &mut self.places[number];
+        let address = place.address.ip;
+        if place.troubles.over(trouble) {
+            self.report(&Report::Trouble { address, trouble, sentence: None });
         }
     }
 
@@ -322,22 +406,27 @@ impl Agent {
         let Some(kernel) = &mut self.kernel else { return };
         let Ok(interfaces) = kernel.route.interfaces() else { return };
         let now = (self.clock)();
-        let mut reports = Vec::new();
-        for place in &mut self.places {
+        let mut changed = Vec::new();
+        for (number, place) in self.places.iter_mut().enumerate() {
             let problem = match place.settle(&self.options, &interfaces, now) {
                 Ok(()) => None,
-                Err(Trouble::Nowhere(sentence)) => Some(sentence),
-                Err(Trouble::Unfit(sentence)) => {
+                Err(Unsettled::Nowhere(sentence)) => Some(sentence),
+                Err(Unsettled::Unfit(sentence)) => {
                     tracing::error!("{sentence}");
                     continue;
                 }
             };
             if place.problem != problem {
                 place.problem.clone_from(&problem);
-                reports.push(Report::Usable { address: place.address.ip, problem });
+                changed.push((number, problem));
             }
         }
-        reports.iter().for_each(|report| self.report(report));
+        for (number, problem) in changed {
+            match problem {
+                Some(problem) => self.trouble(number, Trouble::Nowhere, problem, None),
+                None => self.is_over(number, Trouble::Nowhere),
+            }
+        }
         self.report_interfaces();
     }
 
@@ -366,6 +455,10 @@ impl Agent {
         for number in numbers.collect::<Vec<_>>() {
             let place = &mut self.places[number];
             let is_hold = matches!(order, Order::Hold { .. });
+            place.wanted_until = match order {
+                Order::Hold { deadline, .. } => place.wanted_until.max(deadline),
+                Order::Release { .. } => Instant(0),
+            };
             if is_hold && (place.problem.is_some() || place.is_being_released()) {
                 // The next renewal comes soon enough.
                 continue;
@@ -403,14 +496,42 @@ impl Agent {
         };
         match (verb, result) {
             (Verb::Acquire, Ok(())) => self.on_taken(number, term, now),
-            (Verb::Release, Ok(())) => {}
+            (Verb::Release, Ok(())) => {
+                said_given_back(place.address.ip, self.options.mode);
+                self.is_over(number, Trouble::NotGivenBack);
+            }
             (Verb::Acquire, Err(error)) => {
                 // What it did before it failed is undone.
                 let act = place.keeper.refuse(now + FAILED_FOR);
                 self.on_failure(number, &error);
                 self.carry_out(number, act, None);
             }
-            (Verb::Release, Err(error)) => self.on_failure(number, &error),
+            (Verb::Release, Err(error)) => self.on_not_released(number, &error),
+        }
+    }
+
+    /// Nobody waits for it: whoever takes the address takes it from here, where the network lets it.
+    fn on_not_released(&mut self, number: usize, error: &io::Error) {
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        place.release_at = Some(now + FAILED_FOR);
+        let sentence = format!(
+            "address {}: {}: this node could not give it back, and two machines may have it until it has; the program is called \
+             again every {} s",
+            place.address.ip,
+            plain::error(error),
+            FAILED_FOR.as_secs()
+        );
+        self.trouble(number, Trouble::NotGivenBack, sentence, None);
+    }
+
+    fn release_again(&mut self, number: usize) {
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        let Some(program) = &mut place.program else { return };
+        (place.release_at, place.releases_again) = (None, true);
+        if let Err(error) = program.start(Verb::Release, Term(0), Duration::ZERO, now) {
+            self.on_not_released(number, &error);
         }
     }
 
@@ -424,6 +545,27 @@ impl Agent {
         let place = &mut self.places[number];
         if place.next_announcement.is_some_and(|due| now >= due) {
             place.announce(now);
+        }
+        if place.release_at.is_some_and(|due| now >= due) {
+            self.release_again(number);
+        }
+        self.look_at_troubles(number, now);
+    }
+
+    /// Which of them are over.
+    fn look_at_troubles(&mut self, number: usize, now: Instant) {
+        let place = &mut self.places[number];
+        let is_wanted = now < place.wanted_until;
+        let is_alone = place.is_here(now) && now >= place.taken_at + PROBE_WINDOW;
+        let address = place.address.ip;
+        for trouble in place.troubles.on_time(now) {
+            self.report(&Report::Trouble { address, trouble, sentence: None });
+        }
+        if !is_wanted {
+            self.is_over(number, Trouble::Failed);
+        }
+        if !is_wanted || is_alone {
+            self.is_over(number, Trouble::Stranger);
         }
     }
 
@@ -442,16 +584,24 @@ impl Agent {
             self.peers.contains(&hardware) || self.options.is_peer(hardware, &neighbours.unwrap_or_default());
         // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
-        let report = Report::Conflict { address: place.address.ip, hardware: shown, gave_way: gives_way };
+        let address = place.address.ip;
         if gives_way {
             let gave_way = place.gave_way_at.replace(now);
             let is_first = gave_way.is_none_or(|before| now.since(before) > 2 * REFUSED_FOR);
             let act = place.keeper.refuse(now + if is_first { REFUSED_FOR_FIRST } else { REFUSED_FOR });
             self.carry_out(number, act, None);
+            let sentence = format!(
+                "address {address} is in use by a machine with hardware address {shown}, which is no node of this cluster: it was \
+                 not taken; stop that machine, or give the queue manager another address"
+            );
+            self.trouble(number, Trouble::Stranger, sentence, None);
         } else {
             place.announce(now);
+            let sentence =
+                format!("address {address} was also claimed by the machine with hardware address {shown}");
+            self.trouble(number, Trouble::Claimed, sentence, Some(now + SHOWN_FOR));
         }
-        self.report(&report);
+        self.report(&Report::Conflict { address });
     }
 
     fn carry_out(&mut self, number: usize, act: Option<Act>, order: Option<Order>) {
@@ -468,17 +618,23 @@ impl Agent {
                 Mode::Exec => drop(place.keeper.refuse(now + FAILED_FOR)),
                 _ => drop(place.keeper.let_go()),
             }
-            return self.on_failure(number, &error);
+            return match (self.options.mode, act) {
+                (Mode::Exec, Act::Remove) => self.on_not_released(number, &error),
+                _ => self.on_failure(number, &error),
+            };
         }
+        if matches!(act, Act::Take | Act::Renew) && self.options.mode != Mode::Exec {
+            self.is_over(number, Trouble::Failed);
+        }
+        let place = &mut self.places[number];
         match (act, order) {
             // In mode exec when its program has done it.
             (Act::Take, Some(Order::Hold { term, .. })) if self.options.mode != Mode::Exec => {
                 self.on_taken(number, term, now);
             }
-            (Act::Remove, _) => {
+            (Act::Remove, _) if self.options.mode != Mode::Exec => {
                 place.next_announcement = None;
-                let address = place.address.ip;
-                tracing::info!(%address, mode = self.options.mode.as_str(), "address given back");
+                said_given_back(place.address.ip, self.options.mode);
             }
             _ => {}
         }
@@ -492,18 +648,14 @@ impl Agent {
         let announced = (self.clock)().0;
         tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
         self.report(&Report::Taken { queue_manager, address, term: term.0, claimed: now.0, announced });
+        self.is_over(number, Trouble::Failed);
+        self.is_over(number, Trouble::NotGivenBack);
     }
 
     fn on_failure(&mut self, number: usize, error: &io::Error) {
-        let now = (self.clock)();
-        let place = &mut self.places[number];
-        let sentence = format!("address {}: {}", place.address.ip, plain::error(error));
         // Each renewal may fail for the same reason.
-        if !place.is_news(&sentence, now) {
-            return;
-        }
-        tracing::error!("{sentence}");
-        self.report(&Report::Failed { sentence });
+        let sentence = format!("address {}: {}", self.places[number].address.ip, plain::error(error));
+        self.trouble(number, Trouble::Failed, sentence, None);
     }
 
     /// Does not wait for it.
@@ -518,7 +670,9 @@ impl Agent {
             Some(Order::Hold { term, deadline }) => (term, deadline.since(now)),
             _ => (Term(0), Duration::ZERO),
         };
-        match &mut self.places[number].program {
+        let place = &mut self.places[number];
+        (place.release_at, place.releases_again) = (None, false);
+        match &mut place.program {
             Some(program) => program.start(verb, term, lease, now),
             None => Ok(()),
         }
@@ -571,6 +725,10 @@ impl Agent {
     fn report(&mut self, report: &Report) {
         let _ = self.control.write_all(&encode(report));
     }
+}
+
+fn said_given_back(address: IpAddr, mode: Mode) {
+    tracing::info!(%address, mode = mode.as_str(), "address given back");
 }
 
 /// In a dry run it is only said.
@@ -707,8 +865,15 @@ mod tests {
     }
 
     fn is_no_state(report: &Report) -> bool {
-        !matches!(report, Report::Holding { .. })
+        !matches!(report, Report::Holding { .. } | Report::Trouble { sentence: None, .. })
     }
+
+    fn is_of_release(report: &Report) -> bool {
+        !matches!(report, Report::Holding { .. } | Report::Trouble { trouble: Trouble::Failed, .. })
+    }
+
+    /// Releases once more than it says that it did.
+    const RELEASES_LATER: &str = "[ $1 = release ] || exec touch held; [ -e held ] || exit 0; [ -e tried ] || { touch tried; exit 7; }";
 
     fn called(directory: &tempfile::TempDir) -> Vec<String> {
         let text = std::fs::read_to_string(directory.path().join("called")).unwrap();
@@ -758,7 +923,9 @@ mod tests {
                 with_program(script, Duration::from_millis(200), &[], is_no_state);
             assert_eq!(report(), Report::Ready);
             renew(&mut node);
-            let Report::Failed { sentence, .. } = report() else { panic!("it did not fail") };
+            let Report::Trouble { trouble: Trouble::Failed, sentence: Some(sentence), .. } = report() else {
+                panic!("it did not fail")
+            };
             assert!(sentence.starts_with("address 10.0.0.50: ") && sentence.contains(said), "{sentence}");
             // Not at once again.
             renew(&mut node);
@@ -772,10 +939,69 @@ mod tests {
         }
     }
 
+    /// Takes the address, and gives it back in vain.
+    fn not_given_back() -> (UnixStream, impl FnMut() -> Report, tempfile::TempDir) {
+        let (mut node, mut report, directory) =
+            with_program(RELEASES_LATER, Duration::from_secs(60), &[], is_of_release);
+        assert_eq!(report(), Report::Ready);
+        renew(&mut node);
+        assert!(matches!(report(), Report::Taken { .. }));
+        let ordered = now();
+        let release = Order::Release { deadline: ordered };
+        node.write_all(&encode(&Line::new(ID, release))).unwrap();
+        let Report::Trouble { trouble: Trouble::NotGivenBack, sentence: Some(sentence), .. } = report()
+        else {
+            panic!("nobody says that it is still here")
+        };
+        let said =
+            "ended with exit status: 7: this node could not give it back, and two machines may have it";
+        assert!(sentence.starts_with("address 10.0.0.50: ") && sentence.contains(said), "{sentence}");
+        assert!(matches!(report(), Report::Released { .. }));
+        assert!(now().since(ordered) < FAILED_FOR, "whoever is next does not wait for more than one try");
+        (node, report, directory)
+    }
+
+    fn is_given_back(report: &Report) -> bool {
+        matches!(report, Report::Trouble { trouble: Trouble::NotGivenBack, sentence: None, .. })
+    }
+
+    #[test]
+    fn a_program_that_does_not_release_is_called_until_it_has_and_nobody_waits_for_that() {
+        let (_node, mut report, directory) = not_given_back();
+        assert!(is_given_back(&report()));
+        assert_eq!(
+            called(&directory),
+            [
+                "release 10.0.0.50 QM 0",
+                "acquire 10.0.0.50 QM 3",
+                "release 10.0.0.50 QM 0",
+                "release 10.0.0.50 QM 0"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_that_was_not_given_back_and_is_to_be_here_again_is_taken() {
+        let (mut node, mut report, directory) = not_given_back();
+        renew(&mut node);
+        assert!(matches!(report(), Report::Taken { .. }));
+        assert!(is_given_back(&report()), "it is not to be");
+        drop(node);
+        assert_eq!(
+            called(&directory),
+            [
+                "release 10.0.0.50 QM 0",
+                "acquire 10.0.0.50 QM 3",
+                "release 10.0.0.50 QM 0",
+                "acquire 10.0.0.50 QM 3"
+            ]
+        );
+    }
+
     #[test]
     fn of_two_addresses_the_one_that_is_here_is_said_to_be_and_the_other_is_not() {
         let script = "[ $1 = release ] || [ $2 != 10.0.0.51 ] || exit 7";
-        let wanted = |report: &Report| matches!(report, Report::Holding { .. } | Report::Failed { .. });
+        let wanted = |report: &Report| matches!(report, Report::Holding { .. } | Report::Trouble { .. });
         let (node, mut report, _directory) = with_program(script, Duration::from_secs(5), &[51], wanted);
         let mut renewing = node.try_clone().unwrap();
         let renews = std::thread::spawn(move || {
@@ -787,7 +1013,9 @@ mod tests {
         let (mut failed, mut held) = (false, Vec::new());
         while !failed || held.is_empty() {
             match report() {
-                Report::Failed { sentence } => failed = sentence.starts_with("address 10.0.0.51: "),
+                Report::Trouble { sentence: Some(sentence), .. } => {
+                    failed = sentence.starts_with("address 10.0.0.51: ")
+                }
                 Report::Holding { addresses } => held = addresses.into_iter().collect(),
                 _ => {}
             }

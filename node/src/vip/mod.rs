@@ -1,7 +1,7 @@
 //! Floating addresses: each belongs to a queue manager and is on the node that serves it, and on no other.
 //!
 //! [`policy`] and [`pulse`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the
-//! two processes say to each other, [`agent`] the process that holds the addresses, [`place`] one of them and where it belongs, [`strays`]
+//! two processes say to each other, [`agent`] the process that holds the addresses, [`place`] one of them and where it belongs, [`trouble`] what is wrong with it, [`strays`]
 //! those that somebody else put there, with [`netlink`], [`companions`] and [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
 //! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
 //! address before it came).
@@ -20,6 +20,7 @@ pub mod frames;
 pub mod connections;
 pub mod tickle;
 pub mod place;
+pub mod trouble;
 pub mod agent;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -136,6 +137,13 @@ impl Options {
                     )
                 }),
         }?;
+        if found.addresses.iter().any(|(own, _)| own.is_loopback()) {
+            return Err(format!(
+                "{what}: nobody reaches this machine at its interface {}: write the one that clients come by, interface = \"…\" at \
+                 the node",
+                found.name
+            ));
+        }
         let networks = found.addresses.iter().filter(|(own, _)| *own != address.ip);
         for (own, prefix) in networks.filter(|(own, prefix)| is_near(address.ip, *prefix, *own)) {
             if let Some(role) = role_of(address.ip, *prefix) {
@@ -261,6 +269,10 @@ mod tests {
         {
             assert_eq!(role_of(ip.parse().unwrap(), prefix), None, "{ip}/{prefix}");
         }
+        let own = vec![("127.0.0.1".parse().unwrap(), 8)];
+        let lo = Interface { index: 1, name: "lo".into(), hardware: [0; 6], is_up: true, addresses: own };
+        let refused = where_is("10.66.0.50", 24, Some("lo"), &[lo]).unwrap_err();
+        assert!(refused.contains("nobody reaches this machine at its interface lo"), "{refused}");
         // The file says less than the interface does.
         let refused = where_is("10.66.0.255", 32, Some("eth0"), &on_eth0("10.66.0.2", 24)).unwrap_err();
         assert!(

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::policy::Order;
+use super::trouble::Trouble;
 use crate::types::{Ends, Instant, QueueManagerId, Term};
 
 /// To the agent. Times are microseconds of CLOCK_BOOTTIME, which both read.
@@ -69,18 +70,14 @@ pub enum Report {
     Released { queue_manager: u32, deadline: u64 },
     /// Those that are here now: the answer to [`Line::Ask`], and said whenever it changes.
     Holding { addresses: BTreeSet<IpAddr> },
-    /// Why an address cannot be here at all, as things are; none: it can, now.
-    Usable { address: IpAddr, problem: Option<String> },
-    /// An address of the agent's was where it had not put it, and is not any more, or should not be.
-    Stray { sentence: String },
+    /// What is wrong with an address, and what to do; none: that is over.
+    Trouble { address: IpAddr, trouble: Trouble, sentence: Option<String> },
     /// The interface of the queue manager's addresses can be used, or not any more.
     Interface { queue_manager: u32, is_up: bool },
     /// What the interfaces of the addresses are called, when that is known and whenever it changes.
     Hardware { own: BTreeSet<[u8; 6]> },
-    /// Somebody else answers for the address.
-    Conflict { address: IpAddr, hardware: String, gave_way: bool },
-    /// The kernel, or the user's program, did not do it.
-    Failed { sentence: String },
+    /// Somebody else answers for the address, once more.
+    Conflict { address: IpAddr },
 }
 
 impl Line {

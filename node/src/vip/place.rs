@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::netlink::{Found, Interface, whole};
 use super::packet::Packets;
 use super::program::{Program, Verb};
+use super::trouble::Troubles;
 use super::{Address, Mode, Options};
 use crate::types::Instant;
 
@@ -22,8 +23,6 @@ const ANNOUNCE_AT: [Duration; 5] = [
     Duration::from_secs(3),
 ];
 const REFRESH: Duration = Duration::from_secs(30);
-/// What goes wrong again and again is said again so late.
-const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// One address and where it belongs on this machine.
 pub struct Place {
@@ -45,12 +44,17 @@ pub struct Place {
     pub next_conflict: Instant,
     /// When a stranger had it last.
     pub gave_way_at: Option<Instant>,
-    /// What went wrong last, and when that was said.
-    said: Option<(String, Instant)>,
+    /// Until when the node wants it here, as far as it said.
+    pub wanted_until: Instant,
+    /// The user's program did not release it, and is to be called for that again.
+    pub release_at: Option<Instant>,
+    /// It runs for that.
+    pub releases_again: bool,
+    pub troubles: Troubles,
 }
 
 /// Why an address cannot be held.
-pub enum Trouble {
+pub enum Unsettled {
     /// It is no address of a network of this machine's, as things are.
     Nowhere(String),
     /// The agent cannot do its work.
@@ -76,12 +80,16 @@ impl Place {
             next_announcement: None,
             next_conflict: Instant(0),
             gave_way_at: None,
-            said: None,
+            wanted_until: Instant(0),
+            release_at: None,
+            releases_again: false,
+            troubles: Troubles::default(),
         }
     }
 
+    /// By the user's program, which is called for it the first time: nobody waits for more.
     pub fn is_being_released(&self) -> bool {
-        self.program.as_ref().and_then(Program::running) == Some(Verb::Release)
+        !self.releases_again && self.program.as_ref().and_then(Program::running) == Some(Verb::Release)
     }
 
     /// As far as the kernel was told, or the user's program has done it.
@@ -111,10 +119,10 @@ impl Place {
         options: &Options,
         interfaces: &[Interface],
         now: Instant,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Unsettled> {
         let found = match &self.interface {
             Some(own) => interfaces.iter().find(|found| found.name == own.name),
-            None => Some(options.interface_of(&self.address, interfaces).map_err(Trouble::Nowhere)?),
+            None => Some(options.interface_of(&self.address, interfaces).map_err(Unsettled::Nowhere)?),
         };
         let Some(found) = found else {
             self.interface.iter_mut().for_each(|own| own.is_up = false);
@@ -123,9 +131,10 @@ impl Place {
         let is_new = self.interface.as_ref().is_none_or(|own| own.index != found.index);
         if is_new {
             let packets = Packets::open(found, self.address.ip);
-            self.packets = Some(packets.map_err(|error| Trouble::Unfit(not_allowed(&self.address, &error)))?);
+            self.packets =
+                Some(packets.map_err(|error| Unsettled::Unfit(not_allowed(&self.address, &error)))?);
             if options.mode == Mode::Fast {
-                self.fence = Some(Fence::build(&found.name, self.address.ip).map_err(Trouble::Unfit)?);
+                self.fence = Some(Fence::build(&found.name, self.address.ip).map_err(Unsettled::Unfit)?);
             }
         }
         let was_up = !is_new && self.interface.as_ref().is_some_and(|own| own.is_up);
@@ -135,16 +144,6 @@ impl Place {
             self.announce_from(now);
         }
         Ok(())
-    }
-
-    /// Whether it was not said just now.
-    pub fn is_news(&mut self, sentence: &str, now: Instant) -> bool {
-        let is_news =
-            self.said.as_ref().is_none_or(|(said, at)| said != sentence || now.since(*at) >= SAID_EVERY);
-        if is_news {
-            self.said = Some((sentence.to_owned(), now));
-        }
-        is_news
     }
 
     /// The hardware address of somebody else who claims it, as far as frames that came say so.

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 
 use super::netlink::{Found, Interface, Route, whole};
 use super::policy::LIFETIME;
@@ -37,15 +38,25 @@ fn why_it_stays(found: &Found, all: &[Found], promotes: bool, interface: &str) -
     })
 }
 
-/// Removes those of `addresses` that `is_to_go` says. A sentence on each that an agent would not have put there.
+/// One that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    pub ip: IpAddr,
+    pub sentence: String,
+    /// A person has to remove it.
+    pub is_left: bool,
+}
+
+/// Removes those of `addresses` that `is_to_go` says. Each that an agent would not have put there is told of.
 pub fn remove(
     route: &mut Route,
     addresses: &[Address],
     interfaces: &[Interface],
     is_to_go: impl Fn(&Found) -> bool,
-) -> io::Result<Vec<String>> {
+) -> io::Result<Vec<Stray>> {
     let all = route.addresses()?;
-    let mut sentences = Vec::new();
+    let mut strays = Vec::new();
+    let mut tell = |ip, is_left, sentence| strays.push(Stray { ip, sentence, is_left });
     for found in &all {
         let Some(address) = addresses.iter().find(|address| address.ip == found.ip) else { continue };
         if !is_to_go(found) {
@@ -58,14 +69,14 @@ pub fn remove(
             found.ip, found.prefix, address.name
         );
         if let Some(why) = why_it_stays(found, &all, promotes(interface), interface) {
-            sentences.push(format!("{what}; it was left there, as {why}"));
+            tell(found.ip, true, format!("{what}; it was left there, as {why}"));
         } else if route.remove_found(found)? && is_stray(found) {
-            sentences.push(format!(
-                "{what}: it was removed, as only the node that serves may have it; see what adds it"
-            ));
+            let sentence =
+                format!("{what}: it was removed, as only the node that serves may have it; see what adds it");
+            tell(found.ip, false, sentence);
         }
     }
-    Ok(sentences)
+    Ok(strays)
 }
 
 /// Whether an address stays when the one that it came after is removed.

@@ -7,6 +7,7 @@ mod arguments;
 mod tails;
 mod output;
 mod message_json;
+mod line;
 mod talk;
 mod samples;
 mod put;

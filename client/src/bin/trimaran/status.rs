@@ -9,7 +9,10 @@ use std::{
 use serde_json::{Value, json};
 use trimaran_client::{
     ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse,
-    proto::{admin::v1::ListenerStatus, failover},
+    proto::{
+        admin::v1::{FloatingAddress, ListenerStatus},
+        failover,
+    },
     reason,
 };
 
@@ -29,6 +32,8 @@ const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Why nothing is known of an instance.
 const NO_ANSWER: &str = "no answer";
 const NOT_ASKED: &str = "not asked";
+/// Of a node and a floating address.
+const NOT_GIVEN_BACK: &str = "could not give it back, and two may have it";
 
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
@@ -325,6 +330,17 @@ impl Picture {
         (found.role == "active" || found.role == "ended").then_some(found)
     }
 
+    /// The nodes that may have it beside whoever has it.
+    fn not_given_back_by(&self, manager: &str, address: &str) -> Vec<&str> {
+        let has = |status: &&StatusResponse| {
+            let mut views = status.queue_managers.iter().filter(|view| view.name == manager);
+            let is_kept = |one: &FloatingAddress| one.address == address && one.not_given_back;
+            views.any(|view| view.addresses.iter().any(is_kept))
+        };
+        let answers = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
+        answers.filter(has).map(|status| status.node.as_str()).collect()
+    }
+
     /// The node that has the queue manager's first floating address.
     pub fn address_of(&self, manager: &str) -> Option<String> {
         let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
@@ -337,6 +353,12 @@ impl Picture {
     pub fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for manager in self.managers.values() {
+            for floating in &manager.addresses {
+                let nodes = self.not_given_back_by(&manager.name, &floating.address);
+                let sentence =
+                    |node| format!("{}: address {}: {node} {NOT_GIVEN_BACK}", manager.name, floating.address);
+                wrong.extend(nodes.into_iter().map(sentence));
+            }
             if is_ended(manager) {
                 wrong.push(format!("{} was ended: `strmqm {}` starts it", manager.name, manager.name));
                 continue;
@@ -505,12 +527,10 @@ impl Picture {
             say!("  {}", manager.waits);
         }
         for floating in &manager.addresses {
-            let place = match (floating.is_here, manager.role.as_str()) {
-                (true, _) => format!("on {}", manager.active_node),
-                (false, "active") => format!("not held by {}, which serves", manager.active_node),
-                (false, _) => "on no node".to_owned(),
-            };
-            say!("  address      {} {place}", floating.address);
+            let place = place_of(floating, manager);
+            let others = self.not_given_back_by(&manager.name, &floating.address).join(", ");
+            let too = if others.is_empty() { String::new() } else { format!("; {others} {NOT_GIVEN_BACK}") };
+            say!("  address      {} {place}{too}", floating.address);
         }
         for listener in &manager.listeners {
             let why = if lacks_its_port(listener) { format!(": {}", listener.reason) } else { String::new() };
@@ -602,12 +622,34 @@ impl Picture {
                 Err(text) => json!({ "address": name, "answers": false, "error": text }),
             })
             .collect();
-        let managers: Vec<Value> = self.managers.values().map(manager_json).collect();
+        let managers = self.managers.values().map(|manager| {
+            let mut value = manager_json(manager);
+            let addresses = manager.addresses.iter().map(|floating| {
+                let kept_by = self.not_given_back_by(&manager.name, &floating.address);
+                json!({
+                    "address": floating.address, "held": floating.is_here && !floating.is_dry_run,
+                    "dry_run": floating.is_dry_run, "not_given_back_by": kept_by,
+                })
+            });
+            value["addresses"] = addresses.collect();
+            value
+        });
+        let managers: Vec<Value> = managers.collect();
         json!({
             "cluster": self.cluster, "queue_managers": managers, "nodes": nodes, "warnings": self.warnings,
             "wrong": self.what_is_wrong(),
         })
     }
+}
+
+/// As whoever leads it sees it.
+fn place_of(floating: &FloatingAddress, manager: &QueueManagerStatus) -> String {
+    let place = match (floating.is_here, manager.role.as_str()) {
+        (true, _) => format!("on {}", manager.active_node),
+        (false, "active") => format!("not held by {}, which serves", manager.active_node),
+        (false, _) => "on no node".to_owned(),
+    };
+    if floating.is_dry_run { format!("{place} (dry-run)") } else { place }
 }
 
 /// Where nobody leads, each node knows only of itself that its log lacks something; here all are seen together.
@@ -672,11 +714,6 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             })
         })
         .collect();
-    let addresses: Vec<Value> = manager
-        .addresses
-        .iter()
-        .map(|floating| json!({ "address": floating.address, "held": floating.is_here }))
-        .collect();
     let listeners: Vec<Value> = manager
         .listeners
         .iter()
@@ -704,7 +741,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             "ahead_node": differ.ahead_node, "behind_node": differ.behind_node, "seconds": differ.seconds,
             "unheard_nodes": differ.unheard_nodes,
         })),
-        "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
+        "puts_refused": manager.puts_refused, "instances": instances,
         "listeners": listeners, "waits": manager.waits, "run_state": manager.run_state().as_str_name().to_lowercase(),
     })
 }
@@ -712,6 +749,50 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_a_node_could_not_give_back_is_said_to_be_on_two() {
+        let status = |node: &str, role: &str, not_given_back: bool| {
+            let floating = FloatingAddress {
+                address: "10.0.0.50".into(),
+                is_here: role == "active",
+                not_given_back,
+                ..Default::default()
+            };
+            let manager = QueueManagerStatus {
+                name: "q".into(),
+                role: role.into(),
+                active_node: "a".into(),
+                addresses: vec![floating],
+                ..Default::default()
+            };
+            let status =
+                StatusResponse { node: node.into(), queue_managers: vec![manager], ..Default::default() };
+            (node.to_owned(), Ok(status))
+        };
+        let picture = |is_kept: bool| {
+            Picture::of(&vec![status("a", "active", false), status("b", "replica", is_kept)], None)
+        };
+        assert_eq!(picture(false).what_is_wrong(), [""; 0]);
+        let kept = picture(true);
+        assert_eq!(
+            kept.what_is_wrong(),
+            ["q: address 10.0.0.50: b could not give it back, and two may have it"]
+        );
+        let addresses = kept.as_json()["queue_managers"][0]["addresses"].clone();
+        let expected =
+            json!([{ "address": "10.0.0.50", "held": true, "dry_run": false, "not_given_back_by": ["b"] }]);
+        assert_eq!(addresses, expected);
+    }
+
+    #[test]
+    fn an_address_of_a_dry_run_is_said_to_be_one() {
+        let manager =
+            QueueManagerStatus { role: "active".into(), active_node: "a".into(), ..Default::default() };
+        let floating = |is_dry_run| FloatingAddress { is_here: true, is_dry_run, ..Default::default() };
+        assert_eq!(place_of(&floating(true), &manager), "on a (dry-run)");
+        assert_eq!(place_of(&floating(false), &manager), "on a");
+    }
 
     #[test]
     fn a_certificate_that_expires_soon_is_warned_of() {

@@ -1,20 +1,17 @@
 //! `send` and `receive`: the two programs of the walkthrough, for people.
 
 use std::io::{BufRead, Write};
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::mpsc;
-use trimaran_client::channel::{Channel, datagram};
-use trimaran_client::proto::mq::Text;
-use trimaran_client::proto::mq::constants::{get, open, put};
-use trimaran_client::proto::mq::message::Md;
+use trimaran_client::proto::mq::constants::open;
 use trimaran_client::proto::plain;
-use trimaran_client::{Connection, Cursor, Error, Message, Queue, reason};
+use trimaran_client::{Connection, Cursor, Message, Queue, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
     dead_letter::DeadLetter,
+    line::{Line, Place},
     message_json::message_json,
     output::{self, Failure, Outcome, patiently},
     say,
@@ -104,7 +101,7 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
 /// How the queue is reached: with a host and a channel as IBM MQ clients do, otherwise over gRPC.
 enum Way {
     Grpc { queue: Queue, cursor: Cursor },
-    Channel { channel: Channel, handle: i32, browsed: bool },
+    Channel(Box<Line>),
 }
 
 impl Way {
@@ -118,15 +115,19 @@ impl Way {
 
     async fn open(global: &Global, args: &TalkArgs, options: u32) -> Result<Way, Failure> {
         if let (Some(host), Some(name)) = (&args.host, &args.channel) {
-            let tls = global.tls()?;
-            let queue_manager = global.queue_manager.as_deref().unwrap_or_default();
-            let address = format!("{}:{}", bracketed(host), args.port());
-            let connecting = Channel::connect_over(tls.as_ref(), &address, name, queue_manager, "trimaran");
-            let connecting = in_time(global.patience(), &address, connecting);
-            let mut channel = patiently("connecting", connecting).await?;
-            introduce_channel(global, args, host, &channel);
-            let handle = patiently("opening the queue", channel.open(&args.queue, options)).await?;
-            return Ok(Way::Channel { channel, handle, browsed: false });
+            let place = Place {
+                tls: global.tls()?,
+                address: format!("{}:{}", bracketed(host), args.port()),
+                channel: name.clone(),
+                queue_manager: global.queue_manager.clone().unwrap_or_default(),
+                queue: args.queue.clone(),
+                options,
+                within: global.patience(),
+            };
+            let mut line = patiently("connecting", Line::connect(place)).await?;
+            introduce_channel(global, args, host, line.queue_manager());
+            patiently("opening the queue", line.open()).await?;
+            return Ok(Way::Channel(Box::new(line)));
         }
         let (global, connection) = connect(global, args).await?;
         introduce(&global, args, &connection);
@@ -144,10 +145,7 @@ impl Way {
     async fn put(&mut self, text: String) -> trimaran_client::Result<Vec<u8>> {
         match self {
             Way::Grpc { queue, .. } => Ok(queue.put(Message::text(text)).await?.message_id.to_vec()),
-            Way::Channel { channel, handle, .. } => {
-                let md = Md { persistence: 1, format: Text::new("MQSTR"), ..datagram() };
-                Ok(channel.put(*handle, md, text.into(), put::NO_SYNCPOINT | put::NEW_MSG_ID).await?.to_vec())
-            }
+            Way::Channel(line) => line.put(&text).await,
         }
     }
 
@@ -155,12 +153,7 @@ impl Way {
     async fn browse(&mut self) -> trimaran_client::Result<Option<Message>> {
         match self {
             Way::Grpc { cursor, .. } => cursor.next().await,
-            Way::Channel { channel, handle, browsed } => {
-                let options = if *browsed { get::BROWSE_NEXT } else { get::BROWSE_FIRST };
-                *browsed = true;
-                let got = channel.get(*handle, options, 0).await?;
-                Ok(got.map(trimaran_client::channel::Got::into_message))
-            }
+            Way::Channel(line) => line.browse().await,
         }
     }
 
@@ -168,39 +161,15 @@ impl Way {
     async fn get_under_cursor(&mut self) -> trimaran_client::Result<bool> {
         match self {
             Way::Grpc { cursor, .. } => Ok(cursor.get().await?.is_some()),
-            Way::Channel { channel, handle, .. } => {
-                match channel.get(*handle, get::MSG_UNDER_CURSOR | get::NO_SYNCPOINT, 0).await {
-                    Ok(got) => Ok(got.is_some()),
-                    Err(error) if error.reason() == Some(reason::NO_MSG_UNDER_CURSOR) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            }
+            Way::Channel(line) => line.get_under_cursor().await,
         }
     }
 
-    /// MQCLOSE and MQDISC. Every call was answered before: whether these are too changes nothing.
     async fn leave(self) {
-        if let Way::Channel { mut channel, handle, .. } = self
-            && channel.close(handle).await.is_ok()
-        {
-            let _ = channel.disconnect().await;
+        if let Way::Channel(line) = self {
+            line.leave().await;
         }
     }
-}
-
-/// A connection that is made in this time. The kernel would try an address that does not answer for minutes.
-pub async fn in_time<T>(
-    patience: Duration,
-    address: &str,
-    connecting: impl Future<Output = trimaran_client::Result<T>>,
-) -> trimaran_client::Result<T> {
-    tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| {
-        Err(Error::Unreachable {
-            queue_manager: "the queue manager".into(),
-            within_s: patience.as_secs_f64(),
-            text: format!("{address} does not answer"),
-        })
-    })
 }
 
 enum Answer {
@@ -249,9 +218,9 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_string() }
 }
 
-fn introduce_channel(global: &Global, args: &TalkArgs, host: &str, connected: &Channel) {
+fn introduce_channel(global: &Global, args: &TalkArgs, host: &str, queue_manager: &str) {
     let channel = args.channel.as_deref().unwrap_or_default();
-    let (port, queue_manager) = (args.port(), connected.queue_manager());
+    let port = args.port();
     if global.json {
         let given = json!({
             "host": host, "port": port, "channel": channel, "queue_manager": queue_manager, "queue": args.queue,

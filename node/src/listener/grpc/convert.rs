@@ -531,7 +531,12 @@ pub fn listener_status(view: &PortView) -> admin::ListenerStatus {
 }
 
 pub fn floating_address(address: &FloatingAddress) -> admin::FloatingAddress {
-    admin::FloatingAddress { address: address.ip.to_string(), is_here: address.is_here }
+    admin::FloatingAddress {
+        address: address.ip.to_string(),
+        is_here: address.is_here,
+        is_dry_run: address.is_dry_run,
+        not_given_back: address.not_given_back,
+    }
 }
 
 fn name_of(membership: &Membership, node: NodeId) -> String {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::values::parse_name;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -138,7 +140,7 @@ of that name, 39 something that was said cannot be, 71 the nodes cannot do it, 7
 )]
 pub struct CrtmqmArgs {
     /// Queue manager; up to 48 characters
-    #[arg(value_name = "QMGR")]
+    #[arg(value_name = "QMGR", value_parser = parse_name)]
     pub name: String,
     /// Port of a listener, SYSTEM.LISTENER.TCP.1, which is open where it is served
     #[arg(short = 'p', value_name = "PORT")]
@@ -150,7 +152,7 @@ pub struct CrtmqmArgs {
     #[arg(long = "ic", value_name = "FILE")]
     pub script: Option<PathBuf>,
     /// Node that should serve it, when it can
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", value_parser = parse_name)]
     pub preferred: Option<String>,
     /// When it moves back there by itself: never, now, or a part of the day in UTC such as 02:00-04:00
     #[arg(long, value_name = "WHEN", requires = "preferred")]
@@ -226,7 +228,7 @@ brings it back. Exit codes are those of MQ: 0 deleted, 5 it runs, 16 there is no
 72 no queue manager can have that name, 119 not allowed; and 1 where it was not confirmed.")]
 pub struct DltmqmArgs {
     /// Queue manager
-    #[arg(value_name = "QMGR")]
+    #[arg(value_name = "QMGR", value_parser = parse_name)]
     pub name: String,
     /// The name once more: it is not asked for then
     #[arg(long, value_name = "QMGR")]
@@ -246,7 +248,7 @@ ended begin to serve with their nodes. Exit codes are those of MQ: 0 started, 5 
 is ending, 71 it cannot be led just now.")]
 pub struct StrmqmArgs {
     /// Queue manager; not needed when the cluster has only one
-    #[arg(value_name = "QMGR")]
+    #[arg(value_name = "QMGR", value_parser = parse_name)]
     pub name: Option<String>,
     /// Permit a standby instance, which is what is always done
     #[arg(short = 'x')]
@@ -298,7 +300,7 @@ done, 16 there is no queue manager of that name, 40 it does not run, 71 the node
 )]
 pub struct EndmqmArgs {
     /// Queue manager; not needed when the cluster has only one
-    #[arg(value_name = "QMGR")]
+    #[arg(value_name = "QMGR", value_parser = parse_name)]
     pub name: Option<String>,
     /// When the last program has left; the default
     #[arg(short = 'c', conflicts_with_all = ["immediately", "preemptively"])]

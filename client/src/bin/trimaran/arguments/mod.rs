@@ -321,6 +321,31 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_name_names_nobody() {
+        // With nothing in place of the bar.
+        for line in [
+            "move ONE |",
+            "move |",
+            "node drain |",
+            "node resume |",
+            "node remove |",
+            "node replace | d --id 4 --peer h:1 --client h:2",
+            "recover --from-best --without |",
+            "recover --from-best --confirm |",
+            "crtmqm |",
+            "crtmqm -p | ONE",
+            "crtmqm --preferred | ONE",
+            "dltmqm |",
+            "strmqm |",
+            "endmqm -i |",
+        ] {
+            let words = line.split(' ').map(|word| if word == "|" { "" } else { word });
+            let parsed = Cli::try_parse_from(std::iter::once("trimaran").chain(words));
+            assert!(parsed.is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn a_certificate_that_cannot_be_used_is_a_fault_of_this_machine() {
         let tls =
             |ca: &str| Cli::try_parse_from(["trimaran", "--tls-ca", ca, "status"]).unwrap().global.tls();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::values::{Id, parse_id, parse_wait};
+use super::values::{Id, parse_id, parse_name, parse_wait};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ file prefers a node and says fail_back, the queue manager may move back: `trimar
 )]
 pub struct MoveArgs {
     /// Queue manager, if the cluster has several; node that shall serve
-    #[arg(value_names = ["QMGR", "NODE"], num_args = 0..=2)]
+    #[arg(value_names = ["QMGR", "NODE"], num_args = 0..=2, value_parser = parse_name)]
     pub places: Vec<String>,
     /// How long units of work that are open may go on [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = parse_wait)]
@@ -68,13 +68,13 @@ pub struct RecoverArgs {
     #[arg(long, required = true)]
     pub from_best: bool,
     /// A voter that does not answer and is lost for good; may be repeated
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", value_parser = parse_name)]
     pub without: Vec<String>,
     /// Where no node has anything left: give up all messages and definitions, and begin with an empty queue manager
     #[arg(long)]
     pub begin_anew: bool,
     /// Accept the loss: the name of the queue manager
-    #[arg(long, value_name = "QUEUE-MANAGER")]
+    #[arg(long, value_name = "QUEUE-MANAGER", value_parser = parse_name)]
     pub confirm: Option<String>,
 }
 
@@ -89,6 +89,7 @@ Start the node first, with the cluster file that has it with `joins = true`. The
 everything, or after the time of --within; the change goes on then, and the same command again says how far it is.")]
     Add {
         /// Name of the node
+        #[arg(value_parser = parse_name)]
         name: String,
         #[command(flatten)]
         node: NodeArgs,
@@ -97,6 +98,7 @@ everything, or after the time of --within; the change goes on then, and the same
     #[command(after_help = "Example:\n  trimaran node remove c")]
     Remove {
         /// Name of the node
+        #[arg(value_parser = parse_name)]
         name: String,
     },
     /// Put a new node in the place of an old one, in one step
@@ -105,8 +107,10 @@ everything, or after the time of --within; the change goes on then, and the same
     )]
     Replace {
         /// Name of the node that goes
+        #[arg(value_parser = parse_name)]
         old: String,
         /// Name of the node that comes
+        #[arg(value_parser = parse_name)]
         name: String,
         #[command(flatten)]
         node: NodeArgs,
@@ -123,6 +127,7 @@ refused where the others that are in sync and not in maintenance are no majority
 same time. Where one queue manager refuses, the node stays in service for all. A second time it does nothing.")]
     Drain {
         /// Name of the node
+        #[arg(value_parser = parse_name)]
         name: String,
         /// Also where the others could not serve without it
         #[arg(long)]
@@ -132,6 +137,7 @@ same time. Where one queue manager refuses, the node stays in service for all. A
     #[command(after_help = "Example:\n  trimaran node resume c")]
     Resume {
         /// Name of the node
+        #[arg(value_parser = parse_name)]
         name: String,
     },
 }

@@ -27,6 +27,14 @@ pub fn parse_id(text: &str) -> Result<Id, String> {
     }
 }
 
+/// Of a node or a queue manager: a script whose variable is not set names nobody, and means nobody else.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("an empty name names nobody: write one, or leave it out where it may be left out".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// A reason code by its number or its name, with or without MQRC_ in front.
 pub fn parse_reason(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse() {

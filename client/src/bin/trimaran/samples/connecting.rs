@@ -8,7 +8,7 @@ use trimaran_client::{Tls, proto::mq::cipher_spec::CipherSpec, reason};
 
 use super::reason_of;
 use crate::arguments::Global;
-use crate::talk::in_time;
+use crate::line::in_time;
 
 /// MQRC_KEY_REPOSITORY_ERROR, which only clients give.
 const KEY_REPOSITORY_ERROR: u32 = 2381;
