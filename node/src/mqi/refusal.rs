@@ -22,6 +22,13 @@ impl Refusal {
         Refusal { reason, detail: Some(detail) }
     }
 
+    /// 2055, of a queue with so many messages.
+    pub fn not_empty(messages: u64) -> Refusal {
+        debug_assert!(messages > 0, "a queue without a message is empty");
+        let word = if messages == 1 { "message" } else { "messages" };
+        Refusal::because(Reason::QNotEmpty, format!("It has {messages} {word}."))
+    }
+
     /// For a log: the sentences if there are any, or the reason's name.
     pub fn sentence(&self) -> String {
         self.detail.clone().unwrap_or_else(|| format!("{} ({})", self.reason.name(), self.reason.number()))

@@ -330,7 +330,7 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         if queue.depth() > 0 && !purge {
-            return Err(Refusal::because(Reason::QNotEmpty, it_has(queue.depth())));
+            return Err(Refusal::not_empty(queue.depth()));
         }
         Ok(Some(id))
     }
@@ -362,9 +362,4 @@ impl Replica {
             oldest_age: Duration::from_millis(oldest as u64),
         })
     }
-}
-
-/// Why a queue is not empty.
-pub(super) fn it_has(messages: u64) -> String {
-    format!("It has {messages} {}.", if messages == 1 { "message" } else { "messages" })
 }

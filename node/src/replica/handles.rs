@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Replica;
-use super::administer::it_has;
 use super::free::Passed;
 use super::sessions::{Handle, Selecting, Session};
 use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
@@ -210,7 +209,7 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         match queue.depth() > 0 && close == CloseOption::Delete {
-            true => Err(Refusal::because(Reason::QNotEmpty, it_has(queue.depth()))),
+            true => Err(Refusal::not_empty(queue.depth())),
             false => Ok(()),
         }
     }

@@ -804,15 +804,14 @@ mod tests {
             panic!("not taken")
         };
         assert_eq!(address, IpAddr::from(own));
-        assert_eq!(report(), holding(&[own]), "said without being asked");
         node.write_all(&encode(&Line::Ask)).unwrap();
-        assert_eq!(report(), holding(&[own]));
         assert!(before.0 <= claimed && claimed <= announced && announced <= now().0);
-        assert_eq!(
-            report(),
-            Report::Tickled { queue_manager: 1, count: 1 },
-            "neither another family nor another's"
-        );
+        // What it holds is said without being asked, too; clients are told when that takes its time, or before.
+        let rest = [report(), report(), report()];
+        let held = rest.iter().filter(|report| **report == holding(&[own])).count();
+        assert_eq!(held, 2, "{rest:?}");
+        let told = Report::Tickled { queue_manager: 1, count: 1 };
+        assert!(rest.contains(&told), "neither another family nor another's: {rest:?}");
         node.write_all(&tell(&[ends([10, 0, 0, 1], "10.0.0.9:4")])).unwrap();
         let rest = [report(), report()];
         assert!(

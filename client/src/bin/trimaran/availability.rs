@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_not_counted_and_the_first_record_begins_the_time() {
-        let planned = HandingOver { why: Why::Move.into(), ..HandingOver::default() };
+        let planned = HandingOver { why: Why::Move.into(), at_ms: 19_950, ..HandingOver::default() };
         let records = [
             record(1, 1_000, 900, Cause::Start),
             record(2, 10_000, 300, Cause::Crash),
