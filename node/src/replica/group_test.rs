@@ -1251,6 +1251,21 @@ fn a_node_that_is_not_there_or_does_not_answer_is_waited_for_three_seconds_and_n
 }
 
 #[test]
+fn who_is_not_connected_any_more_is_not_in_sync_though_it_was_heard_a_moment_ago() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let other = group.others(leader)[0];
+    let out_of_sync = |group: &Group| {
+        let views = group.members[&leader].replica.instances();
+        views.iter().find(|view| view.node == NodeId(other)).unwrap().out_of_sync
+    };
+    assert_eq!(out_of_sync(&group), None);
+    group.tell(leader, Event::PeerLost { node: NodeId(other) });
+    group.turn();
+    assert_eq!(out_of_sync(&group), Some(OutOfSync::NotConnected));
+}
+
+#[test]
 fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
     let mut group = Group::new(3);
     change_release(&mut group, &[1, 2, 3], Version::RECORDS);

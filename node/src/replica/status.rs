@@ -76,7 +76,8 @@ impl Replica {
         let of_peer = |peer: &PeerProgress| {
             let out_of_sync = match peer {
                 peer if self.is_another(peer.node).is_some() => self.is_another(peer.node),
-                peer if !peer.active => Some(OutOfSync::NotConnected),
+                // One whose connection just broke was heard a moment ago.
+                peer if !peer.active || !self.peers.is_connected(peer.node) => Some(OutOfSync::NotConnected),
                 peer if peer.snapshot => Some(OutOfSync::ReceivingSnapshot),
                 peer if self.peers.recovers(peer.node) => Some(OutOfSync::Recovering),
                 peer if self.stalls.is_hung(peer.node, self.now.instant) => Some(OutOfSync::NotWriting),

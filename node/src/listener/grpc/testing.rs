@@ -250,7 +250,10 @@ impl Mind {
                     _ => messages.pop_front(),
                 };
                 match message {
-                    Some(message) if get.max_length.is_some_and(|most| message.body.len() > most) => {
+                    Some(message)
+                        if !get.accept_truncated
+                            && get.max_length.is_some_and(|most| message.body.len() > most) =>
+                    {
                         let data = Data::TooLong { body_length: message.body.len() };
                         if !get.mode.is_browse() {
                             messages.push_front(message);
