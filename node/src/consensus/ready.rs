@@ -10,7 +10,7 @@ use super::{COMMIT_QUIET, Consensus, Entry, HardState, LoadEntries, LogWrite, Re
 use crate::types::{Index, NodeId, RequestId, Term, WriteNumber};
 
 /// A leader that nobody answers sends one round of heartbeats where it would send so many.
-const UNHEARD_HEARTBEATS: u32 = 3;
+const UNHEARD_HEARTBEATS: u32 = 6;
 
 impl Consensus {
     /// Does `ready` have anything to say?
