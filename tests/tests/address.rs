@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_stream::StreamExt;
 use trimaran_client::proto::admin::v1::{Failover, FailoverAccount};
-use trimaran_client::{Attributes, Connection, Message};
+use trimaran_client::{Admin, Attributes, Connection, Message};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::ledger::{body_of, read_body};
@@ -1023,6 +1023,17 @@ fn a_move_that_is_asked_for_through_the_address_is_answered() {
     });
 }
 
+/// A cluster, who serves, and an administrator who came through the address.
+async fn with_a_queue_at_the_address() -> (Cluster, usize, Admin) {
+    let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+    cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+    let serving = cluster.wait_serving(Duration::from_secs(10));
+    until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
+    let admin = through_address(&cluster).await.admin();
+    admin.create_queue(QUEUE, Attributes::new()).await.expect("created");
+    (cluster, serving, admin)
+}
+
 /// `send` or `receive` over a channel, through the address.
 fn talk(command: &str) -> (Child, ChildStdin, impl FnMut() -> String) {
     let arguments = ["--json", command, QUEUE, "--host", FLOATING, "--channel", "SYSTEM.DEF.SVRCONN"];
@@ -1044,12 +1055,7 @@ fn talk(command: &str) -> (Child, ChildStdin, impl FnMut() -> String) {
 #[test]
 fn who_talks_over_a_channel_goes_on_where_the_address_went() {
     in_own_network(async {
-        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
-        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
-        let mut serving = cluster.wait_serving(Duration::from_secs(10));
-        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
-        let admin = through_address(&cluster).await.admin();
-        admin.create_queue(QUEUE, Attributes::new()).await.expect("created");
+        let (mut cluster, mut serving, admin) = with_a_queue_at_the_address().await;
         for command in ["send", "receive"] {
             let (mut child, mut stdin, mut next) = talk(command);
             for number in 0..4 {
@@ -1090,12 +1096,7 @@ fn who_talks_over_a_channel_goes_on_where_the_address_went() {
 #[test]
 fn a_wait_through_the_address_goes_on_at_a_planned_move() {
     in_own_network(async {
-        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
-        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
-        let mut serving = cluster.wait_serving(Duration::from_secs(10));
-        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
-        let admin = through_address(&cluster).await.admin();
-        admin.create_queue(QUEUE, Attributes::new()).await.expect("created");
+        let (mut cluster, mut serving, admin) = with_a_queue_at_the_address().await;
         let waiting = through_address(&cluster).await;
         let (mut got, puts) = (Vec::new(), through_address(&cluster).await);
         for number in 0..6_u64 {

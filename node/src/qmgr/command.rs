@@ -196,6 +196,13 @@ pub struct Place {
     pub report: Option<Box<Report>>,
 }
 
+impl Place {
+    /// Of a message with its body, that nobody repeats.
+    pub fn new(queue: QueueId, message: Box<Message>, unique: Option<u64>) -> Place {
+        Place { queue, message, unique, producer: None, warning: None, staged: None, report: None }
+    }
+}
+
 /// A report about the message of a [`Place`], placed with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

@@ -32,7 +32,7 @@ impl Report {
             true => data,
             false => Body::from_parts(message.body.parts().iter().chain(data.parts()).cloned().collect()),
         };
-        Place { queue, message, unique, producer: None, warning: None, staged: None, report: None }
+        Place::new(queue, message, unique)
     }
 }
 

@@ -173,19 +173,15 @@ impl Replica {
         if message.body.len() > limits::CHUNK_BYTES {
             return Err(Reason::MsgTooBigForQ.into());
         }
-        let name = ObjectName::new(queue).map_err(|_| Reason::UnknownObjectName)?;
-        let target = self.behind_name(&name)?;
-        if target.alias.is_some_and(|alias| !alias.put_enabled) {
-            return Err(Reason::PutInhibited.into());
-        }
-        let rules = &self.state.queue(target.queue).ok_or(Reason::UnknownObjectName)?.rules;
+        let target = self.open_to_puts(queue)?;
+        let rules = &self.state.queue(target).ok_or(Reason::UnknownObjectName)?.rules;
         message.descriptor.priority = Some(rules.defprty);
         message.descriptor.persistence = match rules.defpsist && !rules.temporary {
             true => Persistence::Persistent,
             false => Persistence::NotPersistent,
         };
-        self.admit_message(target.queue, message, Asked::Later)?;
-        Ok(target.queue)
+        self.admit_message(target, message, Asked::Later)?;
+        Ok(target)
     }
 
     fn place_event(&mut self, queue: QueueId, mut message: Box<Message>) {
@@ -203,8 +199,7 @@ impl Replica {
         if !is_persistent {
             return self.place_not_persistent(queue, message);
         }
-        let place =
-            Place { queue, message, unique, producer: None, warning: None, staged: None, report: None };
+        let place = Place::new(queue, message, unique);
         self.propose(Command::Place(place), Waiting::Event { into: Some(queue), about: None });
     }
 }

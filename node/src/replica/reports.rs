@@ -29,7 +29,7 @@ pub(super) struct Routed {
 impl Routed {
     pub fn into_place(self) -> Place {
         let Routed { queue, message, unique, .. } = self;
-        Place { queue, message, unique, producer: None, warning: None, staged: None, report: None }
+        Place::new(queue, message, unique)
     }
 
     /// Placed with the message that it is about, whose body begins with so many bytes that are none of its own.
@@ -79,13 +79,19 @@ impl Replica {
         if !["", self.options.name.as_str()].contains(&manager.trim_end()) {
             return Err(Reason::UnknownRemoteQMgr.into());
         }
-        let name = ObjectName::new(queue.trim_end()).map_err(|_| Reason::UnknownObjectName)?;
+        let target = self.open_to_puts(queue)?;
+        self.admit_message(target, message, Asked::Later)?;
+        Ok(target)
+    }
+
+    /// The queue behind a name that the queue manager itself puts to, if that lets puts in.
+    pub(super) fn open_to_puts(&self, name: &str) -> Result<QueueId, Refusal> {
+        let name = ObjectName::new(name.trim_end()).map_err(|_| Reason::UnknownObjectName)?;
         let target = self.behind_name(&name)?;
-        if target.alias.is_some_and(|alias| !alias.put_enabled) {
-            return Err(Reason::PutInhibited.into());
+        match target.alias.is_some_and(|alias| !alias.put_enabled) {
+            true => Err(Reason::PutInhibited.into()),
+            false => Ok(target.queue),
         }
-        self.admit_message(target.queue, message, Asked::Later)?;
-        Ok(target.queue)
     }
 
     /// The memory that a unit of work needs for the report about a put, if it asks for one.
