@@ -344,6 +344,10 @@ impl Reading {
             self.gets[place].early = Some(answer);
             return Step::default();
         }
+        if ends_session(answer.0.reason) {
+            // Of a get that may have taken a message nobody knows: what came behind it would pass for that message, or overtake it.
+            self.gets.retain(|get| get.early.is_none());
+        }
         let get = place.and_then(|place| self.gets.remove(place));
         let mut step = self.end(desk, get.is_some_and(|get| get.is_ahead), answer, may_call_back);
         while let Some(answer) = self.gets.front_mut().and_then(|get| get.early.take()) {
@@ -551,6 +555,11 @@ impl Reading {
         let flow = Flow::Notification(Notification { version: 1, handle, code, value });
         desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
     }
+}
+
+/// Whether the connection ends with this answer, and what is ahead of its program with it.
+fn ends_session(reason: Reason) -> bool {
+    reason == Reason::CallInterrupted || reason.says_not_served()
 }
 
 fn ahead() -> GetMode {

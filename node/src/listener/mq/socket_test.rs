@@ -773,6 +773,22 @@ fn what_came_early_is_sent_when_the_get_before_it_ends_without_a_message() {
     assert_eq!(dialogue.answer(none()), [one(2), "[1] NOTIFICATION 4".to_string()]);
 }
 
+/// A persistent message that is got outside of a unit of work, and one behind it that is not: who was given the second could not tell
+/// that the first may be gone.
+#[test]
+fn behind_a_get_whose_outcome_nobody_knows_nothing_comes() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 1, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 1);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever", "Get Ahead For(200ms)"]);
+    dialogue.asked.swap(0, 1);
+    assert!(dialogue.answer(got("two")).is_empty(), "it has its turn behind the first");
+    let told = dialogue.answer(Completion::failed(Reason::CallInterrupted));
+    assert!(told.iter().all(|flow| !flow.contains("ASYNC_MESSAGE")), "{told:?}");
+}
+
 #[test]
 fn what_is_under_way_when_a_handle_is_stopped_or_closed_comes_and_nothing_after_it() {
     let mut dialogue = Dialogue::listening();
