@@ -6,7 +6,6 @@ mod metrics;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,9 +16,11 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::guarded::Guarded;
@@ -28,8 +29,12 @@ use super::{Client, Listener};
 use crate::metrics::Page;
 
 /// Monitors of one node at the same time; with one more the oldest that asks for metrics loses its connection, or else the
-/// oldest of all. A probe is answered in a millisecond: what is old then is idle or does not read.
+/// oldest that says nothing, or else the oldest of all. A probe is answered in a millisecond: what is old then is idle or does not read.
 const CONNECTIONS_MAX: usize = 64;
+/// Whoever says nothing is not told to go before.
+const SPEAKS_WITHIN: Duration = Duration::from_millis(250);
+/// Where all of them have just come, the next one waits until that is seen again.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A monitor has so long to say what it wants.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long to take the answer, all of it.
@@ -48,16 +53,25 @@ struct Watched {
     pages: Arc<Semaphore>,
 }
 
+/// What a monitor asked for last. Where room has to be made, whoever asks for pages goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Last {
+    Metrics,
+    Nothing,
+    Health,
+}
+
 /// A monitor that is connected.
 struct Monitor {
     task: AbortHandle,
-    asks_for_metrics: Arc<AtomicBool>,
+    since: Instant,
+    last: Arc<Mutex<Last>>,
 }
 
 /// Notes what a monitor asked for last.
 struct Noting {
     router: TowerToHyperService<Router>,
-    asks_for_metrics: Arc<AtomicBool>,
+    last: Arc<Mutex<Last>>,
 }
 
 impl Service<Request<Incoming>> for Noting {
@@ -66,19 +80,21 @@ impl Service<Request<Incoming>> for Noting {
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.asks_for_metrics.store(request.uri().path() == METRICS, Ordering::Relaxed);
+        *self.last.lock() = if request.uri().path() == METRICS { Last::Metrics } else { Last::Health };
         self.router.call(request)
     }
 }
 
-/// One of many monitors makes room. A crowd that asks for pages and does not read them comes at once: who asks for health beside it is
-/// not told to go for it.
-fn make_room(monitors: &mut VecDeque<Monitor>) {
-    let reads_pages = |monitor: &Monitor| monitor.asks_for_metrics.load(Ordering::Relaxed);
-    let goes = monitors.iter().position(reads_pages).unwrap_or(0);
-    if let Some(monitor) = monitors.remove(goes) {
-        monitor.task.abort();
+/// One of many monitors makes room: who asks for health beside a crowd that asks for pages and does not read them, or that says
+/// nothing, is not told to go for it. False when it has just come, and what it wants may be on its way.
+fn make_room(monitors: &mut VecDeque<Monitor>) -> bool {
+    let turns = monitors.iter().map(|monitor| *monitor.last.lock()).enumerate();
+    let Some((last, index)) = turns.map(|(index, last)| (last, index)).min() else { return true };
+    if last == Last::Nothing && monitors[index].since.elapsed() < SPEAKS_WITHIN {
+        return false;
     }
+    monitors.remove(index).expect("it is there").task.abort();
+    true
 }
 
 /// `/health/live`, `/health/ready`, `/health/active`, `/health/active/QMNAME`, `/metrics`.
@@ -120,12 +136,13 @@ pub async fn serve<IO>(
             }
         };
         monitors.retain(|monitor| !monitor.task.is_finished());
-        if monitors.len() >= CONNECTIONS_MAX {
-            make_room(&mut monitors);
+        while monitors.len() >= CONNECTIONS_MAX && !make_room(&mut monitors) {
+            tokio::time::sleep(LOOK_EVERY).await;
+            monitors.retain(|monitor| !monitor.task.is_finished());
         }
-        let asks_for_metrics = Arc::new(AtomicBool::new(false));
+        let last = Arc::new(Mutex::new(Last::Nothing));
         let router = TowerToHyperService::new(router.clone());
-        let service = Noting { router, asks_for_metrics: asks_for_metrics.clone() };
+        let service = Noting { router, last: last.clone() };
         let hang_ups = listener.hang_ups.clone();
         let connection = Guarded::new(connection, Client::default(), hang_ups, ANSWER_PATIENCE);
         let task = tokio::spawn(async move {
@@ -137,7 +154,7 @@ pub async fn serve<IO>(
                 .serve_connection(TokioIo::new(connection), service)
                 .await;
         });
-        monitors.push_back(Monitor { task: task.abort_handle(), asks_for_metrics });
+        monitors.push_back(Monitor { task: task.abort_handle(), since: Instant::now(), last });
     }
 }
 
@@ -244,6 +261,37 @@ mod tests {
         // The first of them made room.
         let mut end = Vec::new();
         stuck[0].read_to_end(&mut end).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_makes_no_room() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let node = fake_node(Limits::default(), serving());
+        let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        tokio::spawn(serve(incoming, node.listener.clone(), Vec::new(), std::future::pending()));
+        let connect = || {
+            let (near, far) = tokio::io::duplex(4096);
+            connections.send(Ok(far)).unwrap();
+            near
+        };
+        // A probe whose request is on its way, and a crowd that connects and says nothing.
+        let mut probe = connect();
+        let crowd: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect()).collect();
+        tokio::time::sleep(SPEAKS_WITHIN / 2).await;
+        probe.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        probe.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        // The last one has its turn in the place of the first that still says nothing; the probe asks again.
+        tokio::time::sleep(SPEAKS_WITHIN).await;
+        let mut ends = crowd.into_iter();
+        let mut end = Vec::new();
+        ends.next().unwrap().read_to_end(&mut end).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        probe.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut more = [0; 4096];
+        assert!(probe.read(&mut more).await.unwrap() > 0);
     }
 
     #[tokio::test]
