@@ -3,10 +3,12 @@
 //! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
 //! and asked how it is, instead of being called in the way.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -281,8 +283,12 @@ fn check_ports(config: &Config, own: &Own, report: &mut CheckReport) {
     }
     let this = config.this();
     for (what, address) in this.listens() {
+        if floats_elsewhere(address, &config.floating) {
+            report.fine(format!("{what} address {address} is a floating address, and not here now"));
+            continue;
+        }
         let bound = resolve(address).and_then(|addresses| {
-            std::net::TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
+            TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
                 io::ErrorKind::AddrInUse => in_use(what, address, &config.name, own),
                 io::ErrorKind::AddrNotAvailable => {
                     format!("{address} is not an address of this machine: ip address shows which it has")
@@ -303,6 +309,16 @@ fn check_ports(config: &Config, own: &Own, report: &mut CheckReport) {
             (Err(reason), _) => report.wrong(format!("{what} address {reason}")),
         }
     }
+}
+
+/// Whether it is a floating address that another machine may have: it is listened on all the same, before it comes.
+fn floats_elsewhere(address: &str, floating: &BTreeSet<IpAddr>) -> bool {
+    let is_elsewhere = |one: &SocketAddr| {
+        let nobody_here = || TcpListener::bind((one.ip(), 0)).map_err(|error| error.kind());
+        floating.contains(&one.ip())
+            && nobody_here().is_err_and(|kind| kind == io::ErrorKind::AddrNotAvailable)
+    };
+    resolve(address).is_ok_and(|all| !all.is_empty() && all.iter().all(is_elsewhere))
 }
 
 /// What is known of a port that somebody has.
@@ -510,6 +526,14 @@ mod tests {
         assert!(has("(created at the first start): writable"), "{report:?}");
         assert!(has("have nothing of a node yet: node a begins without any messages"), "{report:?}");
         assert!(has("no TLS: every listener is on loopback"), "{report:?}");
+    }
+
+    #[test]
+    fn an_address_that_floats_need_not_be_here() {
+        let floating = BTreeSet::from(["198.51.100.7".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+        assert!(floats_elsewhere("198.51.100.7:1414", &floating));
+        assert!(!floats_elsewhere("198.51.100.8:1414", &floating), "another address does not float");
+        assert!(!floats_elsewhere("127.0.0.1:1414", &floating), "it is here: its port can be looked at");
     }
 
     #[tokio::test]

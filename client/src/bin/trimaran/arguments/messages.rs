@@ -210,8 +210,8 @@ Examples:
   trimaran get HA.QUEUE --all --to received  one file a message, and no message lost: it leaves the queue when its
                                              file is on disk
 
-A file that standard output goes to gets the body of one message and nothing else. On a terminal, and of several
-messages, text that does not end its line has a newline added.
+A file that standard output goes to gets the body of one message and nothing else. On a terminal, and with --all or
+--count, however many there are, text that does not end its line has a newline added.
 
 A message is gone from the queue after it was written out, up to 64 messages at a time: if their output fails, or this
 program ends in between, they are on the queue again and can be shown twice, but none is lost. A pipe has what was
