@@ -69,15 +69,7 @@ pub(crate) fn check(outcome: Option<wire::Outcome>) -> Result<u32, Error> {
 /// Reasons that say: this node does not serve any more. The call was not carried out, except 2549, where nobody
 /// knows.
 pub(crate) fn says_that_service_moved(reason: u32) -> bool {
-    matches!(
-        reason,
-        reason::CONNECTION_BROKEN
-            | reason::Q_MGR_NOT_AVAILABLE
-            | reason::Q_MGR_QUIESCING
-            | reason::Q_MGR_STOPPING
-            | reason::STANDBY_Q_MGR
-            | reason::CALL_INTERRUPTED
-    )
+    reason::says_not_served(reason) || reason == reason::CALL_INTERRUPTED
 }
 
 /// A gRPC status in our words: what is not MQ's business still gets the reason code that fits.

@@ -4,6 +4,8 @@ macro_rules! reasons {
     ($($number:literal $rust:ident $name:ident $text:literal)*) => {
         /// MQ's reason codes (MQRC_*, MQRCCF_*), as far as a Trimaran queue manager uses them.
         pub mod reason {
+            pub use trimaran_proto::reason::says_not_served;
+
             $(pub const $name: u32 = $number;)*
         }
 

@@ -184,3 +184,9 @@ macro_rules! reasons {
         }
     };
 }
+
+/// Whether the reason says that whoever was asked does not serve, or not any more, and that nothing was done: 2009, 2059, 2161,
+/// 2162 and 2543. Another node may do the same call. 2549 (CALL_INTERRUPTED), of which nobody knows, is none of them.
+pub const fn says_not_served(reason: u32) -> bool {
+    matches!(reason, 2009 | 2059 | 2161 | 2162 | 2543)
+}

@@ -7,16 +7,13 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::types::{Body, Message, ObjectName, Reason, WallTime};
+use crate::types::{Body, Message, ObjectName, Reason, WallTime, native};
 
 pub const HEADER_BYTES: usize = 172;
 /// Of a message that begins with one.
 pub const FORMAT: &str = "MQDEAD";
 const NAME_BYTES: usize = 48;
 const _: () = assert!(ObjectName::LENGTH_MAX <= NAME_BYTES, "the name of a queue has room in an MQDLH");
-const MQAT_QMGR: u32 = 7;
-const ENCODING_LITTLE_ENDIAN: i32 = 546;
-const CCSID_UTF8: i32 = 1208;
 
 /// The message with a header that says where it should have gone and why it did not. Its format becomes MQDEAD; the
 /// header carries what encoding, character set and format were.
@@ -34,10 +31,10 @@ pub fn with_header(
     header.put_u32_le(reason.number());
     put_padded(&mut header, queue, NAME_BYTES);
     put_padded(&mut header, queue_manager.as_str(), NAME_BYTES);
-    header.put_i32_le(rest.encoding.unwrap_or(ENCODING_LITTLE_ENDIAN));
-    header.put_i32_le(rest.coded_character_set.unwrap_or(CCSID_UTF8));
+    header.put_i32_le(rest.encoding.unwrap_or(native::ENCODING));
+    header.put_i32_le(rest.coded_character_set.unwrap_or(native::CCSID));
     put_padded(&mut header, &rest.format, 8);
-    header.put_u32_le(MQAT_QMGR);
+    header.put_u32_le(native::MQAT_QMGR);
     put_padded(&mut header, "trimaran", 28);
     let (date, time) = at.date_and_time();
     put_padded(&mut header, &date, 8);

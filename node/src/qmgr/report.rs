@@ -10,11 +10,10 @@ use bytes::Bytes;
 use super::{Place, QueueManager, Report};
 use crate::types::{
     Body, Cause, CorrelationId, Message, MessageId, ObjectName, Persistence, Position, QueueId, ReportData,
-    ReportOptions, WallTime,
+    ReportOptions, WallTime, native,
 };
 
 const MQMT_REPORT: u32 = 4;
-const MQAT_QMGR: u32 = 7;
 const APPLICATION_NAME_MAX: usize = 28;
 /// Application data of a report that has the first of them.
 const FIRST_BYTES: usize = 100;
@@ -74,7 +73,7 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
     }
     rest.reply_to_queue.clear();
     rest.reply_to_queue_manager = queue_manager.as_str().into();
-    rest.put_application_type = MQAT_QMGR;
+    rest.put_application_type = native::MQAT_QMGR;
     rest.put_application_name = queue_manager.as_str().chars().take(APPLICATION_NAME_MAX).collect();
     rest.application_origin_data.clear();
     rest.original_length = rest.original_length.or(u32::try_from(original.body.len()).ok());

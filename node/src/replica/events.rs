@@ -25,17 +25,13 @@ use crate::qmgr::{Command, Place, not_persistent_weight};
 use crate::types::definition::{Changes, Definition, ObjectKind, ObjectRef, RecordAction, Tongue};
 use crate::types::{
     Body, CorrelationId, Descriptor, Message, ObjectName, Persistence, QueueId, Reason, SessionId, Token,
-    limits,
+    limits, native,
 };
 
 pub(super) const PERFORMANCE: &str = "SYSTEM.ADMIN.PERFM.EVENT";
 const CONFIGURATION: &str = "SYSTEM.ADMIN.CONFIG.EVENT";
 const COMMANDS: &str = "SYSTEM.ADMIN.COMMAND.EVENT";
-/// MQMT_DATAGRAM, MQAT_QMGR, MQENC_NATIVE of the machines that this runs on, and UTF-8.
 const MQMT_DATAGRAM: u32 = 8;
-const MQAT_QMGR: u32 = 7;
-const MQENC_LITTLE: i32 = 546;
-const CCSID_UTF8: i32 = 1208;
 /// MQ_APPL_NAME_LENGTH.
 const APPLICATION_MAX: usize = 28;
 
@@ -146,17 +142,17 @@ impl Replica {
     /// A message of the queue manager's own, which is dropped where it has no place.
     pub(super) fn put_event(&mut self, queue: &str, event: &pcf::Message, pair: CorrelationId) {
         debug_assert_eq!(event.header.kind, pcf::kind::EVENT, "on queues of events are events only");
-        let written = Written { ccsid: CCSID_UTF8, is_big: false };
+        let written = Written { ccsid: native::CCSID, is_big: false };
         let body = Body::from(event.write(written).freeze());
         let mut descriptor =
             Descriptor { put_at: self.wall(), correlation_id: pair, ..Descriptor::default() };
         descriptor.set_rest(&wire::Descriptor {
             message_type: Some(MQMT_DATAGRAM),
-            encoding: Some(MQENC_LITTLE),
-            coded_character_set: Some(CCSID_UTF8),
+            encoding: Some(native::ENCODING),
+            coded_character_set: Some(native::CCSID),
             format: event::FORMAT.into(),
             reply_to_queue_manager: self.options.name.to_string(),
-            put_application_type: MQAT_QMGR,
+            put_application_type: native::MQAT_QMGR,
             put_application_name: self.options.name.as_str().chars().take(APPLICATION_MAX).collect(),
             ..wire::Descriptor::default()
         });

@@ -184,6 +184,16 @@ impl From<Bytes> for Body {
     }
 }
 
+/// What the queue manager says of its own messages, and what holds of a message that does not say it.
+pub mod native {
+    /// UTF-8.
+    pub const CCSID: i32 = 1208;
+    /// MQENC_NATIVE of the machines that this runs on: little endian.
+    pub const ENCODING: i32 = 546;
+    /// MQAT_QMGR: what put a message was a queue manager.
+    pub const MQAT_QMGR: u32 = 7;
+}
+
 /// MQMF_*: bits of a message's flags.
 pub mod message_flags {
     /// The message may be cut into segments; nothing here does.
@@ -313,8 +323,29 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Which field a descriptor is refused for with 2026 (MD_ERROR), and how many bytes it has at most.
-pub fn field_too_long(wire: &wire::Descriptor) -> Option<(&'static str, usize)> {
+/// Why a descriptor is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongDescriptor {
+    pub reason: Reason,
+    /// Of 2026 (MD_ERROR), which stands for many fields: the one that is too long, and how many bytes it has at most.
+    pub field: Option<(&'static str, usize)>,
+}
+
+impl WrongDescriptor {
+    /// What the reason does not say by itself.
+    pub fn detail(&self) -> Option<String> {
+        self.field.map(|(name, most)| format!("{name} has more than {most} bytes."))
+    }
+}
+
+impl From<Reason> for WrongDescriptor {
+    fn from(reason: Reason) -> WrongDescriptor {
+        WrongDescriptor { reason, field: None }
+    }
+}
+
+/// The fields that share 2026 (MD_ERROR).
+fn check_lengths(wire: &wire::Descriptor) -> Result<(), WrongDescriptor> {
     let fields = [
         ("reply_to_queue", wire.reply_to_queue.len(), 48),
         ("reply_to_queue_manager", wire.reply_to_queue_manager.len(), 48),
@@ -324,7 +355,10 @@ pub fn field_too_long(wire: &wire::Descriptor) -> Option<(&'static str, usize)> 
         ("put_application_name", wire.put_application_name.len(), 28),
         ("application_origin_data", wire.application_origin_data.len(), 4),
     ];
-    fields.into_iter().find(|(_, length, most)| length > most).map(|(name, _, most)| (name, most))
+    match fields.into_iter().find(|(_, length, most)| length > most) {
+        Some((name, _, most)) => Err(WrongDescriptor { reason: Reason::MdError, field: Some((name, most)) }),
+        None => Ok(()),
+    }
 }
 
 /// Tenths of a second; more would be negative in MQ's 32 bits, which is unlimited.
@@ -335,22 +369,20 @@ impl Descriptor {
     ///
     /// # Errors
     /// MQ's reason for the field that is wrong, 2026 (MD_ERROR) for what has no reason of its own.
-    pub fn from_wire(mut wire: wire::Descriptor) -> Result<Descriptor, Reason> {
+    pub fn from_wire(mut wire: wire::Descriptor) -> Result<Descriptor, WrongDescriptor> {
         let message_id = MessageId::from_slice(&wire.message_id).ok_or(Reason::MsgIdError)?;
         let correlation_id = CorrelationId::from_slice(&wire.correlation_id).ok_or(Reason::CorrelIdError)?;
         let group_id = GroupId::from_slice(&wire.group_id).ok_or(Reason::GroupIdError)?;
         // What is too high is put all the same, with a warning: see `lower_priority`.
         let priority = wire.priority.map(|priority| u8::try_from(priority).unwrap_or(u8::MAX));
         if wire.expiry.is_some_and(|expiry| !(1..=EXPIRY_MAX).contains(&expiry)) {
-            return Err(Reason::ExpiryError);
+            return Err(Reason::ExpiryError.into());
         }
         if wire.format.len() > 8 {
-            return Err(Reason::FormatError);
+            return Err(Reason::FormatError.into());
         }
         check_options(&wire)?;
-        if field_too_long(&wire).is_some() {
-            return Err(Reason::MdError);
-        }
+        check_lengths(&wire)?;
         let persistence = Persistence::from_number(wire.persistence).ok_or(Reason::PersistenceError)?;
         let descriptor = Descriptor {
             message_id,
@@ -750,7 +782,7 @@ mod tests {
         let put = |message_type, report, reply_to_queue: &str| {
             let reply_to_queue = reply_to_queue.into();
             let wire = wire::Descriptor { message_type, report, reply_to_queue, ..Default::default() };
-            Descriptor::from_wire(wire).map(|descriptor| descriptor.report.0)
+            Descriptor::from_wire(wire).map(|descriptor| descriptor.report.0).map_err(|wrong| wrong.reason)
         };
         assert_eq!(put(Some(1), 0, ""), Err(Reason::MissingReplyToQ));
         assert_eq!(put(Some(8), 0x100, "   "), Err(Reason::MissingReplyToQ));
@@ -763,7 +795,9 @@ mod tests {
     #[test]
     fn no_number_is_negative_to_a_program_of_mq() {
         let put = |expiry, feedback| {
-            Descriptor::from_wire(wire::Descriptor { expiry, feedback, ..Default::default() }).map(drop)
+            Descriptor::from_wire(wire::Descriptor { expiry, feedback, ..Default::default() })
+                .map(drop)
+                .map_err(|wrong| wrong.reason)
         };
         assert_eq!(put(Some(i32::MAX as u32), 999_999_999), Ok(()));
         assert_eq!(put(Some(1 << 31), 0), Err(Reason::ExpiryError));

@@ -36,7 +36,7 @@ pub use ids::*;
 pub use inspected::{Inspected, Inspector};
 pub use message::{
     Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, InGroup, Message, MessageId,
-    Persistence, field_too_long, message_flags,
+    Persistence, WrongDescriptor, message_flags, native,
 };
 pub use message_selector::{MessageSelector, SelectorError};
 pub use name::ObjectName;

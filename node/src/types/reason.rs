@@ -50,6 +50,11 @@ impl Reason {
     pub fn number(self) -> u32 {
         self as u32
     }
+
+    /// Whoever was asked does not serve, or not any more, and nothing was done.
+    pub fn says_not_served(self) -> bool {
+        trimaran_proto::reason::says_not_served(self.number())
+    }
 }
 
 impl fmt::Display for Reason {

@@ -400,14 +400,7 @@ impl App {
         let Some(pending) = self.pending.remove(&token.0) else { return };
         let reason = completion.reason;
         // The node said that it moved on: nothing was done (2009 and its like), or nobody knows (2549).
-        let moved = matches!(
-            reason,
-            Reason::ConnectionBroken
-                | Reason::QMgrNotAvailable
-                | Reason::QMgrQuiescing
-                | Reason::QMgrStopping
-                | Reason::StandbyQMgr
-        );
+        let moved = reason.says_not_served();
         let unknown = reason == Reason::CallInterrupted;
         if let Data::NotServing { leader } = &completion.data {
             self.hint = leader.map(|leader| leader.0);

@@ -257,16 +257,6 @@ pub async fn in_time<T>(
 
 /// The queue manager is served by another node, or will be; what the error is about was not done.
 fn is_worth_another_try(error: &Error) -> bool {
-    let is_moving = |of: u32| {
-        matches!(
-            of,
-            reason::CONNECTION_BROKEN
-                | reason::BACKED_OUT
-                | reason::Q_MGR_NOT_AVAILABLE
-                | reason::Q_MGR_QUIESCING
-                | reason::Q_MGR_STOPPING
-                | reason::STANDBY_Q_MGR
-        )
-    };
+    let is_moving = |of: u32| reason::says_not_served(of) || of == reason::BACKED_OUT;
     error.reason().is_some_and(is_moving)
 }

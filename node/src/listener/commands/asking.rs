@@ -67,16 +67,10 @@ async fn sessions(errand: &mut Errand) -> Result<Answered, Reason> {
 /// # Errors
 /// The reason for which the command is to be tried again by whoever serves next.
 fn checked(completion: Completion) -> Result<Completion, Reason> {
-    match completion.reason {
-        reason @ (Reason::ConnectionBroken
-        | Reason::CallInterrupted
-        | Reason::HconnError
-        | Reason::QMgrNotAvailable
-        | Reason::QMgrQuiescing
-        | Reason::QMgrStopping
-        | Reason::StandbyQMgr) => Err(reason),
-        _ => Ok(completion),
-    }
+    let reason = completion.reason;
+    let is_for_the_next =
+        reason.says_not_served() || matches!(reason, Reason::CallInterrupted | Reason::HconnError);
+    if is_for_the_next { Err(reason) } else { Ok(completion) }
 }
 
 fn call_of(request: &Request) -> Result<Call, Refused> {

@@ -7,16 +7,13 @@ use trimaran_proto::pcf;
 
 use crate::mqi::Identity;
 use crate::types::definition::Tongue;
-use crate::types::{Body, CorrelationId, Descriptor, Message, MessageId, ReportOptions};
+use crate::types::{Body, CorrelationId, Descriptor, Message, MessageId, ReportOptions, native};
 
 /// MQFMT_ADMIN.
 const FORMAT: &str = "MQADMIN";
 /// As MQ's command server calls itself.
 pub const APPLICATION: &str = "amqpcsea";
 const MQMT_REPLY: u32 = 2;
-const MQAT_QMGR: u32 = 7;
-const CCSID_UTF8: i32 = 1208;
-const ENCODING_LITTLE_ENDIAN: i32 = 546;
 /// A longer one is none: the queue that a queue manager has for them takes 32 KiB.
 const COMMAND_BYTES_MAX: usize = 1024 * 1024;
 
@@ -64,12 +61,12 @@ impl Incoming {
     }
 
     fn written(&self) -> Written {
-        let ccsid = self.rest.coded_character_set.filter(|ccsid| *ccsid != 0).unwrap_or(CCSID_UTF8);
+        let ccsid = self.rest.coded_character_set.filter(|ccsid| *ccsid != 0).unwrap_or(native::CCSID);
         Written { ccsid, is_big: self.encoding() & 0xF == 1 }
     }
 
     fn encoding(&self) -> i32 {
-        self.rest.encoding.unwrap_or(ENCODING_LITTLE_ENDIAN)
+        self.rest.encoding.unwrap_or(native::ENCODING)
     }
 
     /// Whose rights count: the user of its context.
@@ -99,7 +96,8 @@ impl Incoming {
 
     /// In the byte order and character set of the command, where that is one in which texts can be written.
     pub fn reply(&self, reply: &pcf::Message) -> Message {
-        let ccsid = Some(self.written().ccsid).filter(|ccsid| pcf::can_write(*ccsid)).unwrap_or(CCSID_UTF8);
+        let ccsid =
+            Some(self.written().ccsid).filter(|ccsid| pcf::can_write(*ccsid)).unwrap_or(native::CCSID);
         let body = Body::from(reply.write(Written { ccsid, ..self.written() }).freeze());
         let command = &self.message.descriptor;
         let has = |option: u32| command.report.has(option);
@@ -126,7 +124,7 @@ impl Incoming {
             encoding: Some(self.encoding()),
             coded_character_set: Some(ccsid),
             format: FORMAT.into(),
-            put_application_type: MQAT_QMGR,
+            put_application_type: native::MQAT_QMGR,
             put_application_name: APPLICATION.into(),
             ..wire::Descriptor::default()
         });

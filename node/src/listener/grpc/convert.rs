@@ -149,13 +149,8 @@ pub fn message_from_wire(wire: message::Message) -> Result<Message, Refused> {
 
 fn descriptor_from_wire(wire: Option<Box<message::Descriptor>>) -> Result<Descriptor, Refused> {
     let wire = wire.map_or_else(message::Descriptor::default, |wire| *wire);
-    let too_long = crate::types::field_too_long(&wire);
-    Descriptor::from_wire(wire).map_err(|reason| match (reason, too_long) {
-        (Reason::MdError, Some((field, most))) => {
-            refused(reason, format!("{field} has more than {most} bytes."))
-        }
-        _ => Box::new(Completion::failed(reason)),
-    })
+    Descriptor::from_wire(wire)
+        .map_err(|wrong| Box::new(Completion { detail: wrong.detail(), ..Completion::failed(wrong.reason) }))
 }
 
 /// Checks length and checksum of a body; makes the checksum when there is none.

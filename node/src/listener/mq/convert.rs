@@ -17,18 +17,18 @@ use crate::types::limits::SELECTOR_BYTES_MAX;
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
-    Selection, WallTime, message_flags,
+    Selection, WallTime, message_flags, native,
 };
 
 /// The number of a reason of MQ.
 pub type Code = i32;
 
 /// The character set that 0 (MQCCSI_Q_MGR) means in a message.
-pub const CCSID: i32 = 1208;
+pub const CCSID: i32 = native::CCSID;
 /// MQMF_* of a message that is in a group.
 pub const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP;
 /// MQENC_NATIVE, for messages that do not say.
-pub const ENCODING: i32 = 546;
+pub const ENCODING: i32 = native::ENCODING;
 
 /// What a put says of its message. Ids that the put wants new are left empty, and the queue manager makes them.
 pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descriptor, Code> {
@@ -93,7 +93,7 @@ pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descri
         wire.put_application_name = md.put_application.text();
         wire.application_origin_data = md.origin_data.text();
     }
-    Descriptor::from_wire(wire).map_err(|reason| reason.number() as Code)
+    Descriptor::from_wire(wire).map_err(|wrong| wrong.reason.number() as Code)
 }
 
 /// The MQMD of a message that is got.

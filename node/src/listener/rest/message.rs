@@ -11,7 +11,7 @@ use trimaran_proto::mq::rfh2::from_hex;
 
 use super::answer::{self, Answer};
 use super::problem::Problem;
-use crate::types::{Body, CorrelationId, Descriptor, Message, MessageId, Persistence, Reason};
+use crate::types::{Body, CorrelationId, Descriptor, Message, MessageId, Persistence, Reason, native};
 
 pub const MESSAGE_ID: HeaderName = HeaderName::from_static("ibm-mq-md-messageid");
 /// The put was done before: this is its answer.
@@ -28,7 +28,6 @@ static SAID: [HeaderName; 5] = [CORRELATION_ID, EXPIRY, PERSISTENCE, PRIORITY, R
 /// What begins so is about a message.
 const PREFIXES: [&str; 2] = ["ibm-mq-md-", "ibm-mq-usr"];
 
-const UTF8: i32 = 1208;
 /// MQFMT_STRING.
 const TEXT: &str = "MQSTR";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
@@ -62,7 +61,7 @@ pub fn descriptor(headers: &HeaderMap) -> Result<Descriptor, Problem> {
     let is_text = is_text(headers)?;
     let mut said_of = wire::Descriptor {
         format: if is_text { TEXT.into() } else { String::new() },
-        coded_character_set: is_text.then_some(UTF8),
+        coded_character_set: is_text.then_some(native::CCSID),
         persistence: wire::Persistence::Persistent as i32,
         ..wire::Descriptor::default()
     };
@@ -89,7 +88,7 @@ pub fn descriptor(headers: &HeaderMap) -> Result<Descriptor, Problem> {
         said_of.reply_to_queue = queue.into();
         said_of.reply_to_queue_manager = manager.unwrap_or_default().into();
     }
-    Descriptor::from_wire(said_of).map_err(|reason| Problem::of(reason, None))
+    Descriptor::from_wire(said_of).map_err(|wrong| Problem::of(wrong.reason, wrong.detail()))
 }
 
 /// Whether the body is text; bytes where nothing is said.
@@ -159,7 +158,7 @@ fn priority_of(text: &str) -> Result<u32, Problem> {
 /// Text in another character set than UTF-8, which takes long where there is much of it.
 pub fn is_converted(message: &Message) -> bool {
     let rest = message.descriptor.rest();
-    is_string(&rest) && rest.coded_character_set.unwrap_or(UTF8) != UTF8
+    is_string(&rest) && rest.coded_character_set.unwrap_or(native::CCSID) != native::CCSID
 }
 
 fn is_string(rest: &wire::Descriptor) -> bool {
@@ -170,12 +169,12 @@ fn is_string(rest: &wire::Descriptor) -> bool {
 pub fn given(message: Message) -> Answer {
     let Message { descriptor, body, .. } = message;
     let rest = descriptor.rest();
-    let ccsid = rest.coded_character_set.unwrap_or(UTF8);
+    let ccsid = rest.coded_character_set.unwrap_or(native::CCSID);
     let body = match (is_string(&rest), ccsid) {
-        (true, UTF8) => Ok(body),
+        (true, native::CCSID) => Ok(body),
         (true, ccsid) => {
             let from = Written { ccsid, is_big: rest.encoding.is_some_and(|encoding| encoding & 0xF == 1) };
-            let to = Written { ccsid: UTF8, is_big: false };
+            let to = Written { ccsid: native::CCSID, is_big: false };
             characters::converted(&body.to_bytes(), from, to).map(Body::from).ok_or(body)
         }
         (false, _) => Err(body),
@@ -308,7 +307,7 @@ mod tests {
             descriptor.set_rest(&rest);
             Message { descriptor, body: Bytes::from_static(&[0xF6]).into(), ..Message::default() }
         };
-        assert!(is_converted(&message(819)) && !is_converted(&message(UTF8)));
+        assert!(is_converted(&message(819)) && !is_converted(&message(native::CCSID)));
         assert_eq!(&given(message(819)).body().to_bytes()[..], "ö".as_bytes());
         let kept = given(message(500));
         assert_eq!(

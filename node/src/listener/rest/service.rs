@@ -314,14 +314,7 @@ fn forgotten() -> Problem {
 
 /// A command whose session ended.
 fn interrupted(reason: Reason, changes: bool, is_begun: bool) -> Problem {
-    let is_refused = matches!(
-        reason,
-        Reason::ConnectionBroken
-            | Reason::QMgrNotAvailable
-            | Reason::QMgrQuiescing
-            | Reason::QMgrStopping
-            | Reason::StandbyQMgr
-    );
+    let is_refused = reason.says_not_served();
     if !changes || (is_refused && !is_begun) {
         let reason =
             if changes || reason != Reason::CallInterrupted { reason } else { Reason::ConnectionBroken };

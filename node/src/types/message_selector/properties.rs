@@ -9,7 +9,7 @@ use trimaran_proto::mq::rfh2::{self, FIXED_BYTES, Header};
 use super::lexer::Mistake;
 use super::value::Value;
 use crate::types::fields::Fields;
-use crate::types::{Descriptor, Message, Persistence};
+use crate::types::{Descriptor, Message, Persistence, native};
 
 /// MQRFH2 headers of one message, one behind the other, and bytes of all of them; one that has more is selected by nobody.
 const HEADERS_MAX: usize = 16;
@@ -393,8 +393,8 @@ fn of_field<'m>(field: Field, in_folder: Value<'m>, descriptor: &'m Descriptor, 
         Field::MessageType => number(rest.message_type.unwrap_or(8).into()),
         Field::Expiry => number(descriptor.expiry.map_or(-1, i64::from)),
         Field::Feedback => number(rest.feedback.into()),
-        Field::Encoding => number(rest.encoding.unwrap_or(546).into()),
-        Field::CharacterSet => number(rest.coded_character_set.unwrap_or(1208).into()),
+        Field::Encoding => number(rest.encoding.unwrap_or(native::ENCODING).into()),
+        Field::CharacterSet => number(rest.coded_character_set.unwrap_or(native::CCSID).into()),
         Field::Format => text(&rest.format),
         Field::Priority => number(descriptor.priority.unwrap_or(0).into()),
         Field::Persistence => number(is_persistent.into()),

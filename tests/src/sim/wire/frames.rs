@@ -195,7 +195,7 @@ impl Frames {
                     None => told.body.into(),
                 };
                 let descriptor = Descriptor::from_wire(*told.descriptor.unwrap_or_default())
-                    .map_err(|reason| format!("a descriptor that nobody may send: {reason}"))?;
+                    .map_err(|wrong| format!("a descriptor that nobody may send: {}", wrong.reason))?;
                 let body_crc = told.body_crc32c.unwrap_or_else(|| body.crc32c());
                 let message = Box::new(Message { descriptor, body, body_crc });
                 Data::Got { message, body_length: got.body_length as usize }

@@ -105,7 +105,8 @@ pub fn descriptor(md: &Md) -> Result<Descriptor, String> {
         message_flags: md.message_flags,
         ..message::Descriptor::default()
     };
-    Descriptor::from_wire(said).map_err(|reason| format!("a descriptor that nobody may send: {reason}"))
+    Descriptor::from_wire(said)
+        .map_err(|wrong| format!("a descriptor that nobody may send: {}", wrong.reason))
 }
 
 pub fn gmo(asked: &Get) -> Gmo {

@@ -102,15 +102,7 @@ fn can_be_used<'a>(channel: &Definition, tls: Option<&'a Tls>) -> Result<Option<
 
 /// Whether another address of the same channel may be better: nobody is there, or it does not serve.
 fn is_about_the_address(reason: u32) -> bool {
-    matches!(
-        reason,
-        reason::HOST_NOT_AVAILABLE
-            | reason::CONNECTION_BROKEN
-            | reason::Q_MGR_NOT_AVAILABLE
-            | reason::Q_MGR_QUIESCING
-            | reason::Q_MGR_STOPPING
-            | reason::STANDBY_Q_MGR
-    )
+    reason == reason::HOST_NOT_AVAILABLE || reason::says_not_served(reason)
 }
 
 /// Of several attempts the reason is that of the first which met a queue manager that serves, and otherwise the last.
