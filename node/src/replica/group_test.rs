@@ -663,6 +663,58 @@ fn what_a_node_acknowledges_that_lost_its_disk_commits_nothing_before_the_others
     assert!(!group.members[&lost].replica.consensus.is_recovering());
 }
 
+/// A node with the log that `of` has, as far as it was at this index.
+fn image_of(group: &Group, of: u64, id: u64, upto: Index) -> Member {
+    let consensus = &group.members[&of].replica.consensus;
+    let entry = |index| consensus.tail_entry(Index(index)).expect("it is in memory");
+    let recovered = Recovered {
+        hard_state: HardState { term: consensus.term(), vote: Some(NodeId(of)), commit: upto },
+        snapshot: initial(&[1, 2, 3]),
+        entries: (2..=upto.0).map(entry).collect(),
+        recovering: false,
+        since_start: Duration::ZERO,
+        acknowledged: Some(upto),
+        parted: None,
+    };
+    of_replica(replica(id, recovered), false)
+}
+
+/// MsgAppendResponse of raft-rs.
+fn is_answer_to_an_append(_: u64, message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Raft(message) if message.kind == 4)
+}
+
+#[test]
+fn what_a_node_acknowledged_and_has_not_any_more_counts_for_nothing_also_where_it_was_not_committed() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let [taken_back, away] = group.others(leader)[..] else { panic!("there are two") };
+    let committed = group.members[&leader].replica.consensus.commit_index();
+    let image = image_of(&group, leader, taken_back, committed);
+    // An entry that one of them has, and neither the leader's disk nor the other one.
+    (group.hung, group.apart) = (Some(leader), Some([leader, away]));
+    group.ask_node(leader, Admin::define_local(&ObjectName::new("Q").unwrap(), &[]));
+    group.turn();
+    let matched = |group: &Group| {
+        let progress = group.members[&leader].replica.consensus.progress();
+        progress.iter().find(|peer| peer.node == NodeId(taken_back)).unwrap().matched
+    };
+    assert!(matched(&group) > committed, "it was acknowledged");
+    group.members.remove(&taken_back);
+    group.tell(leader, Event::PeerLost { node: NodeId(taken_back) });
+    group.lost = is_answer_to_an_append;
+    group.connect(taken_back, image);
+    group.turn();
+    assert!(matched(&group) <= committed, "it has nothing of it");
+    assert_eq!(group.members[&leader].replica.consensus.commit_index(), committed);
+    assert!(!group.members[&taken_back].replica.consensus.is_recovering(), "and lost nothing that counts");
+    // It gets the entry again, and now it counts.
+    group.lost = |_, _| false;
+    (group.hung, group.apart) = (None, None);
+    group.pass(Duration::from_secs(1));
+    assert!(group.members[&leader].replica.consensus.commit_index() > committed);
+}
+
 #[test]
 fn a_node_has_a_name_of_its_own_and_one_that_does_not_come_can_be_given_up() {
     let mut group = Group::new(3);

@@ -212,12 +212,16 @@ impl Replica {
         self.send_greeting(to, true, false, question);
     }
 
+    /// How far the peer acknowledged this leader's log.
+    fn matched(&self, node: NodeId) -> Index {
+        let progress = self.consensus.progress();
+        progress.iter().find(|peer| peer.node == node).map_or(Index(0), |peer| peer.matched)
+    }
+
     /// `proposed`: the last entry of this leader's log was proposed since the other one said that it recovers.
     fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool, question: u64) {
-        let progress = self.consensus.progress();
-        let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
         // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
-        let matched = matched.min(self.consensus.commit_index());
+        let matched = self.matched(to).min(self.consensus.commit_index());
         let remembered = self.peers.acknowledged.entry(to).or_default();
         *remembered = matched.max(*remembered);
         let you_acknowledged = remembered.0;
@@ -321,6 +325,10 @@ impl Replica {
         if greeting.recovering {
             self.consensus.forget_progress(from);
             self.peers.acknowledged.remove(&from);
+        } else if self.matched(from) > Index(greeting.last_index) {
+            // It begins again on an older image of its disk. What it acknowledged and nobody committed yet is nothing that it lost (it is
+            // told what it did), and must not be committed for its sake.
+            self.consensus.forget_progress(from);
         }
         // Two that recover have nothing new for each other until one of them asks again.
         if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
