@@ -48,6 +48,9 @@ const ANSWERS_TOGETHER: usize = 64;
 const UNHANDLED_PATIENCE: Duration = Duration::from_secs(60);
 /// So often is seen whether a queue lets gets in again that a callback waits for.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// When the queue manager has ended the instance of the channel, its sessions may have answers on their way, and say by themselves that
+/// they have ended: they have so long.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_millis(100);
 const UNHANDLED: &str = "it sends more than can be handled, and waits for none of it";
 
 /// A connection and its sessions.
@@ -73,6 +76,8 @@ pub struct Driver<IO> {
     answered: Vec<(u32, u64)>,
     /// Of the channel, once the client has said which.
     instance: Option<Link>,
+    /// The queue manager has ended the instance: by then the connection ends, too.
+    ending: Option<Instant>,
     /// When the client was heard last.
     heard: Instant,
     /// Since when it has no session, if it has none.
@@ -115,6 +120,7 @@ enum Wake {
     /// Others had their turn.
     GoOn,
     /// The queue manager ends the instance of the channel.
+    Ending,
     Ended,
     Read(std::io::Result<usize>),
     /// Time to look at what is unfinished.
@@ -144,6 +150,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             unread,
             answered: Vec::new(),
             instance: None,
+            ending: None,
             heard: Instant::now(),
             unconnected: Instant::now(),
             asked: false,
@@ -159,7 +166,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 break;
             }
             let has_room = self.intake.hold(self.socket.unfinished(), self.socket.kept_bytes());
-            let may_handle = has_room && !self.socket.is_full();
+            let may_handle = has_room && !self.socket.is_full() && self.ending.is_none();
             let goes_on = (may_handle && self.is_left) || self.links.values().any(Open::may_answer);
             // A little is read ahead, so that the end of the client is seen.
             let may_read = (may_handle && !self.is_left) || self.received.len() < READ_BYTES;
@@ -176,18 +183,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 self.quiet.as_mut().reset(quiet_at);
             }
             let wake = {
-                let Driver { io, received, links, instance, conversions, quiet, .. } = &mut self;
+                let Driver { io, received, links, instance, ending, conversions, quiet, .. } = &mut self;
                 received.reserve(READ_BYTES);
                 tokio::select! {
                     biased;
                     () = &mut closing => break,
-                    () = ended(instance) => Wake::Ended,
                     (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
                     Some(converted) = conversions.join_next() => match converted {
                         Ok(converted) => Wake::Converted(converted),
                         Err(ended) if ended.is_cancelled() => Wake::Look,
                         Err(_) => Wake::Converted(None),
                     },
+                    () = ended(instance), if ending.is_none() => Wake::Ending,
+                    () = tokio::time::sleep_until(ending.unwrap_or(quiet_at)), if ending.is_some() => Wake::Ended,
                     () = tokio::task::yield_now(), if goes_on => Wake::GoOn,
                     read = io.read_buf(received), if may_read => Wake::Read(read),
                     () = tokio::time::sleep_until(look.unwrap_or(quiet_at)), if look.is_some() => Wake::Look,
@@ -200,7 +208,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 }
             };
             match wake {
-                Wake::Ended => self.socket.on_session_ended(),
+                // What was answered before comes before: the sessions have ended in the same moment, or soon.
+                Wake::Ending if !self.links.is_empty() => {
+                    self.ending = Some(Instant::now() + LAST_ANSWERS_WITHIN);
+                }
+                Wake::Ending | Wake::Ended => self.socket.on_session_ended(),
                 Wake::Delivery(id, delivery) => {
                     self.take_delivery(id, delivery);
                     self.answer(id);
@@ -718,6 +730,33 @@ mod tests {
         let mut told = Vec::new();
         far.read_to_end(&mut told).await.unwrap();
         assert!(told.starts_with(b"TSH"), "with a STATUS: {told:?}");
+    }
+
+    /// In a planned move the instance of its channel and its sessions end in one moment, and what was let in was done before.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_answered_is_sent_before_the_end_of_the_channel() {
+        let node = fake_node(Limits::default(), serving());
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, agreed());
+        let admission = gate.admit(Client::new(None, Identity::of("test"))).unwrap();
+        let channel = Some(ObjectName::new("C").unwrap());
+        let of_channel = Client::new(None, Identity { channel, ..Identity::of("test") });
+        let instance = Link::open_instance(&node.listener, &of_channel, "QM").await.unwrap();
+        let mut link = Link::open(&node.listener, &admission.client, "QM", String::new()).await.unwrap();
+        link.send(vec![(Token(1), Call::Ping)]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        node.close_all.send(Reason::QMgrQuiescing).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let arrived = Vec::new().into_iter();
+        driver.links.insert(1, Open { link, arrived, converting: None, _admission: admission });
+        driver.instance = Some(instance);
+        driver.run(std::future::pending()).await;
+        assert_eq!(node.listener.counters.figures().answers_sent, 1);
+        let mut told = Vec::new();
+        far.read_to_end(&mut told).await.unwrap();
+        assert!(told.starts_with(b"TSH"), "and then a STATUS: {told:?}");
     }
 
     #[tokio::test(start_paused = true)]
