@@ -597,7 +597,7 @@ async fn created_with_addresses() {
         ("10.231.0.255/24", "broadcast"),
         ("127.0.0.9/8", "from machine to machine"),
         ("10.231.0.50/24", "is queue manager ha.queue.manager's, as the cluster file says"),
-        ("10.231.0.2/24", "is peer of node b"),
+        ("10.231.0.2/24", "of node b: a floating address belongs to no machine"),
         ("10.99.0.5/24", "No interface of node a has an address in 10.99.0.0/24; it has 10.231.0.1/24"),
     ] {
         typed.expect(&format!("crtmqm --address {address} PAYMENTS"), 39, &[said]);

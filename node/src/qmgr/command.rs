@@ -859,7 +859,12 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
             by: by_from_wire(run.by),
         },
-        Kind::Register(record) if record.name.is_empty() || record.deleted || record.revision != 0 => {
+        Kind::Register(record)
+            if record.name.is_empty()
+                || record.deleted
+                || record.revision != 0
+                || !record.former.is_empty() =>
+        {
             return Err(DecodeError::Field("register"));
         }
         Kind::Register(record) => Command::Register(Box::new(record)),

@@ -74,6 +74,7 @@ impl Register {
 
     /// Why a queue manager other than `own` cannot have the address, when every node has followed the records up to `followed`.
     pub fn taken(&self, ip: IpAddr, own: Option<QueueManagerId>, followed: u64) -> Option<Taken<'_>> {
+        debug_assert!(own.is_none_or(|own| self.get(own).is_some()), "whoever asks has a record");
         let others = || self.iter().filter(|record| own.is_none_or(|own| record.id != own.0));
         let by = others().find(|record| has(&record.addresses, ip));
         let before = || others().find(|record| record.revision > followed && has(&record.former, ip));
@@ -125,6 +126,7 @@ impl Register {
         }
         self.check_free(&record.addresses, None, record.followed)?;
         let revision = if record.addresses.is_empty() { 0 } else { self.revision() + 1 };
+        debug_assert!(record.former.is_empty(), "what begins had nothing");
         record = Registered { revision, former: Vec::new(), followed: 0, at_ms: at.0, ..record };
         self.0.insert(id, record);
         Ok(id)
@@ -147,6 +149,7 @@ impl Register {
         }
         let next = self.revision() + 1;
         let record = self.0.get_mut(&id).expect("it is there");
+        debug_assert!(record.revision < next, "changes are counted upwards");
         if let Some(wanted) = said.addresses.filter(|wanted| wanted.addresses != record.addresses) {
             if record.revision <= said.followed {
                 record.former.clear();
@@ -157,6 +160,10 @@ impl Register {
                 .retain(|text| !floating(std::slice::from_ref(text)).any(|of| has(&wanted.addresses, of.ip)));
             (record.addresses, record.revision) = (wanted.addresses, next);
         }
+        debug_assert!(
+            record.addresses.iter().all(|text| InNetwork::parse(text).is_some()),
+            "they were looked at"
+        );
         record.preferred = said.preferred.unwrap_or(record.preferred);
         record.fail_back = said.fail_back.unwrap_or_else(|| record.fail_back.clone());
         record.canary = said.canary.unwrap_or(record.canary);
@@ -169,6 +176,7 @@ impl Register {
         let Registered { id, name, of_file, disks, addresses, mut former, revision, .. } =
             std::mem::take(there);
         let revision = if addresses.is_empty() { revision } else { next };
+        debug_assert!(revision <= next, "changes are counted upwards");
         former.extend(addresses);
         let (by, at_ms) = (Some(by), at.0);
         let gone = Registered { id, name, of_file, disks, former, revision, ..Registered::default() };

@@ -55,6 +55,7 @@ impl Arranging {
 
 /// What an address agent says of an address, where it is none of its own.
 fn why_nowhere(agent: &AddressAgent, node: &str, address: InNetwork) -> Option<String> {
+    debug_assert!(agent.refusal.is_empty() || !agent.anywhere, "who holds none holds none anywhere");
     if !agent.refusal.is_empty() {
         return Some(format!("Node {node} {}.", agent.refusal));
     }
@@ -94,6 +95,7 @@ impl Replica {
             return Err(Refusal::because(Reason::QMgrNameError, detail));
         };
         let id = QueueManagerId(record.id);
+        debug_assert!(!record.deleted, "a name is of one that is there");
         if self.of_file().any(|of_file| of_file.id == record.id) {
             let detail = format!(
                 "Queue manager {name} is in the cluster file, and so is where it should be: change it there, on every node, and \
@@ -182,6 +184,7 @@ impl Replica {
     ) -> Result<(), Refusal> {
         let bad = |detail: String| Err(Refusal::because(Reason::AttrValueError, detail));
         let has = own.and_then(|own| self.state.register().get(own));
+        debug_assert!(has.is_some() == own.is_some(), "whoever is changed has a record");
         let has = has.map(|record| record.addresses.as_slice()).unwrap_or_default();
         let machines = self.addresses_of_nodes();
         for address in floating(addresses) {
@@ -230,6 +233,7 @@ impl Replica {
     fn may_be_held(&self, ip: IpAddr, before: &Registered) -> Refusal {
         let behind = |node: &NodeId| self.followed_by(*node) < before.revision;
         let nodes: Vec<NodeId> = self.consensus.membership().nodes.keys().copied().filter(behind).collect();
+        debug_assert!(!nodes.is_empty(), "where every node has followed nobody may hold it");
         let is_away = |node: &NodeId| *node != self.options.node && !self.peers.is_connected(*node);
         let is_waited_for = !nodes.iter().any(is_away);
         let names: Vec<String> = nodes.into_iter().map(|node| self.name_of(node)).collect();
@@ -274,7 +278,9 @@ impl Replica {
             return u64::MAX;
         }
         let nodes = self.consensus.membership().nodes.keys();
-        nodes.map(|node| self.followed_by(*node)).min().unwrap_or(0)
+        let followed = nodes.map(|node| self.followed_by(*node)).min().unwrap_or(0);
+        debug_assert!(followed <= self.state.register().revision(), "nobody follows what is not");
+        followed
     }
 
     pub(super) fn on_address_agent(&mut self, agent: AddressAgent) {
@@ -304,12 +310,14 @@ impl Replica {
         // What was never committed may be gone from the log.
         let from = if may_lack { last } else { self.arranging.known_from.min(last) };
         self.arranging.known_from = from;
+        debug_assert!(from <= last, "what is gone from the log is not waited for");
         self.arranging.is_known = !may_lack && self.consensus.applied_index() >= from;
         self.arranging.is_known
     }
 
     /// Its record says something else of the place of this queue manager than it began with.
     pub(super) fn on_arranged(&mut self, placement: Placement, canary: bool) {
+        debug_assert_ne!(self.options.queue_manager, QueueManagerId::CLUSTER, "the nodes' own has no place");
         self.options.placement = placement;
         self.options.canary = canary;
         if self.standing.serving().is_some_and(|leading| !leading.objects_due) {
@@ -320,7 +328,9 @@ impl Replica {
 
 /// As records have them.
 pub(super) fn written(addresses: &[String]) -> Vec<String> {
-    floating(addresses).map(|address| address.to_string()).collect()
+    let written: Vec<String> = floating(addresses).map(|address| address.to_string()).collect();
+    debug_assert_eq!(written.len(), addresses.len(), "they were looked at when they came");
+    written
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ impl InNetwork {
             None => (text, None),
         };
         let ip: IpAddr = address.parse().ok()?;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let most = length_of(ip);
         let prefix = prefix.map_or(Some(most), |prefix| prefix.parse().ok())?;
         (prefix > 0 && prefix <= most).then_some(InNetwork { ip, prefix })
     }
@@ -29,6 +29,7 @@ impl InNetwork {
     /// address.
     pub fn why_not_floating(self) -> Option<String> {
         let InNetwork { ip, prefix } = self;
+        debug_assert!(prefix > 0, "all addresses there are, are no network");
         if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
             return Some(": no address that could move from machine to machine".to_owned());
         }
@@ -50,8 +51,14 @@ impl fmt::Display for InNetwork {
     }
 }
 
+/// Bits of an address.
+fn length_of(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
+}
+
 /// Whether `other` lies in the network of an address, and is not the address itself.
 pub fn is_near(ip: IpAddr, prefix: u8, other: IpAddr) -> bool {
+    debug_assert!(prefix <= length_of(ip), "no network is longer than its addresses");
     let shift = |bits: u8| bits.saturating_sub(prefix);
     match (ip, other) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
@@ -66,6 +73,7 @@ pub fn is_near(ip: IpAddr, prefix: u8, other: IpAddr) -> bool {
 
 /// The network of an address, as people write it.
 pub fn network_of(ip: IpAddr, prefix: u8) -> String {
+    debug_assert!(prefix <= length_of(ip), "no network is longer than its addresses");
     let first: IpAddr = match ip {
         IpAddr::V4(ip) => {
             Ipv4Addr::from_bits(ip.to_bits() & !u32::MAX.checked_shr(prefix.into()).unwrap_or(0)).into()
@@ -79,6 +87,7 @@ pub fn network_of(ip: IpAddr, prefix: u8) -> String {
 
 /// What an address is in a network of this length, if no machine can have it.
 pub fn role_of(ip: IpAddr, prefix: u8) -> Option<&'static str> {
+    debug_assert!(prefix <= length_of(ip), "no network is longer than its addresses");
     match ip {
         // A line between two machines has neither.
         IpAddr::V4(_) if prefix > 30 => None,

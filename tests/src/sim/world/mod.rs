@@ -50,7 +50,7 @@ use crate::script::puppet::Puppet;
 
 pub use pauses::Paused;
 pub use registers::Registers;
-pub use servers::Servers;
+pub use servers::{SERVERS_FROM, Servers};
 
 /// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
 const IDLE_TURN_US: u64 = 50_000;

@@ -23,7 +23,7 @@ use super::{Step, World};
 use crate::sim::node::{queue_manager_id, queue_manager_name};
 
 /// Their sessions are told from those of programs by that.
-const FIRST_SESSION: u64 = 1 << 40;
+pub const SERVERS_FROM: u64 = 1 << 40;
 /// Between something that a server waited for and its next step.
 const STEP_US: (u64, u64) = (10, 1_000);
 
@@ -76,7 +76,7 @@ impl Future for Until {
 
 impl Default for Servers {
     fn default() -> Servers {
-        let session_ids = Arc::new(AtomicU64::new(FIRST_SESSION));
+        let session_ids = Arc::new(AtomicU64::new(SERVERS_FROM));
         Servers { clock: Arc::default(), session_ids, of: BTreeMap::new(), commands: 0 }
     }
 }
@@ -210,7 +210,7 @@ impl World {
     fn server_of(&mut self, node: u64, mind: usize, session: SessionId) -> Option<&mut Server> {
         let incarnation = self.nodes[&node].incarnation;
         let server = self.servers.as_mut()?.of.get_mut(&(node, mind))?;
-        (session.0 > FIRST_SESSION && server.incarnation == incarnation).then_some(server)
+        (session.0 > SERVERS_FROM && server.incarnation == incarnation).then_some(server)
     }
 
     /// Whether the session is a server's.
