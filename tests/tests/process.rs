@@ -346,7 +346,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     }
     let refused = upgrade(&[]);
     assert!(!refused.status.success(), "{}", text(&refused));
-    assert!(text(&refused).contains("Node c speaks versions 2 to 3 and not version 4"), "{}", text(&refused));
+    assert!(text(&refused).contains("Node c speaks versions 2 to 3 and not version 5"), "{}", text(&refused));
 
     // All of them, one that is away, all the way back, and up again.
     roll(&mut cluster, THIS).await;
@@ -368,8 +368,8 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     );
     let raised = upgrade(&[]);
     assert!(raised.status.success(), "{}", text(&raised));
-    assert!(text(&raised).contains("ha.queue.manager has version 4 now, after 3"), "{}", text(&raised));
-    assert!(text(&upgrade(&[])).contains("has version 4 already"));
+    assert!(text(&raised).contains("ha.queue.manager has version 5 now, after 3"), "{}", text(&raised));
+    assert!(text(&upgrade(&[])).contains("has version 5 already"));
 
     // What only this version has.
     let leader = cluster.wait_serving(seconds(30));
@@ -393,7 +393,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     let exit = cluster.wait_exit(old, seconds(20)).expect("it does not go on");
     assert_eq!(exit.status.code(), Some(18), "{}", exit.log);
     assert!(
-        exit.log.contains("version 4, and this program speaks versions 2 to 3: start the newer"),
+        exit.log.contains("version 5, and this program speaks versions 2 to 3: start the newer"),
         "{}",
         exit.log
     );
