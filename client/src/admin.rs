@@ -24,9 +24,10 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, ClocksDiffer, CreateQueueManagerRequest, HandleDetails, InstanceStatus, MaintainRequest,
-    MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecoverRequest, RunRequest, RunState,
-    SessionDetails, StatusResponse, set_request::Action as RecordAction,
+    ArrangeQueueManagerRequest, Attribute, ClocksDiffer, CreateQueueManagerRequest, HandleDetails,
+    InstanceStatus, MaintainRequest, MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus,
+    RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
+    set_request::Action as RecordAction,
 };
 
 /// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name

@@ -11,9 +11,9 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    AuditRecord, AuditRequest, Canary, Classified, CreateQueueManagerRequest, DeleteQueueManagerRequest,
-    Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest, StatusRequest, StatusResponse,
-    UpgradeRequest, admin_client::AdminClient,
+    ArrangeQueueManagerRequest, AuditRecord, AuditRequest, Canary, Classified, CreateQueueManagerRequest,
+    DeleteQueueManagerRequest, Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest,
+    StatusRequest, StatusResponse, UpgradeRequest, admin_client::AdminClient,
 };
 use trimaran_proto::queue::v1::Outcome;
 use trimaran_proto::{failover::Class, plain};
@@ -259,6 +259,23 @@ pub async fn create_queue_manager(
 ) -> Result<()> {
     let call = async |admin: &mut AdminClient<Channel>| {
         Ok(admin.create_queue_manager(request).await?.into_inner().outcome)
+    };
+    tell(address, tls, within, call).await
+}
+
+/// Changes where a queue manager that was created should be, at the node at this address, which leads SYSTEM.CLUSTER.
+///
+/// # Errors
+/// As [`create_queue_manager`]; 2058 when there is none of that name, 2298 also for one that the cluster file names, 2538 for an address
+/// that a node which is away may have for another queue manager.
+pub async fn arrange_queue_manager(
+    address: &str,
+    tls: Option<&Tls>,
+    request: ArrangeQueueManagerRequest,
+    within: Duration,
+) -> Result<()> {
+    let call = async |admin: &mut AdminClient<Channel>| {
+        Ok(admin.arrange_queue_manager(request).await?.into_inner().outcome)
     };
     tell(address, tls, within, call).await
 }

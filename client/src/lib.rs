@@ -50,15 +50,15 @@ mod got;
 pub mod client_channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, ClocksDiffer, CreateQueueManagerRequest, HandleDetails, InstanceStatus,
-    MaintainRequest, MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction,
-    RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
+    Admin, ArrangeQueueManagerRequest, Attribute, Attributes, ClocksDiffer, CreateQueueManagerRequest,
+    HandleDetails, InstanceStatus, MaintainRequest, MembershipProgress, MemoryShare, ObjectDetails,
+    QueueManagerStatus, RecordAction, RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
 };
 pub use connection::{Builder, Connection, FIRST_SEQUENCE_MAX};
 pub use core::ConnectionState;
 pub use dial::{
-    CLUSTER, KeptFailovers, audit, cluster_leader, create_queue_manager, delete_queue_manager, failovers,
-    maintain, recover, run, status, status_with_cluster, upgrade_cluster,
+    CLUSTER, KeptFailovers, arrange_queue_manager, audit, cluster_leader, create_queue_manager,
+    delete_queue_manager, failovers, maintain, recover, run, status, status_with_cluster, upgrade_cluster,
 };
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};

@@ -140,6 +140,7 @@ pub fn verb_in_words(verb: Verb) -> &'static str {
         Verb::ReplaceNode => "node replace",
         Verb::Create => "crtmqm",
         Verb::Drop => "dltmqm",
+        Verb::Arrange => "place",
         Verb::Classify => "failovers classify",
     }
 }

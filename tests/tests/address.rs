@@ -23,7 +23,7 @@ use trimaran_tests::process::ledger::{body_of, read_body};
 use trimaran_tests::process::network::{self, FLOATING, FLOATING_SIX, Loss, Watch};
 use trimaran_tests::process::rounds::{self, Bounds, Round, Way};
 use trimaran_tests::process::waiting::Crowd;
-use trimaran_tests::process::{Cluster, Plan, amount, namespace, program, run_program};
+use trimaran_tests::process::{Cluster, Plan, Typed, amount, namespace, program, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
 /// Whoever had the address is noticed by its clients within so long after another node took it.
@@ -536,6 +536,146 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
     watch.assert_never_two();
     cluster.wait_in_sync(old, Duration::from_secs(20)).await.expect("it comes back");
     gap
+}
+
+/// What `dspmq` says of the places of a queue manager.
+fn placed(typed: &Typed, queue_manager: &str) -> String {
+    let shown = typed.run("dspmq -o place").1;
+    let own = shown.lines().find(|line| line.contains(&format!("QMNAME({queue_manager})")));
+    own.map_or(String::new(), str::to_owned)
+}
+
+/// Until some node has the address; none where nobody shall have it.
+async fn wait_on_some(cluster: &Cluster, address: &str, is_wanted: bool) -> Option<usize> {
+    let begun = Instant::now();
+    loop {
+        let holder = (0..3).find(|node| cluster.network().has_anywhere(*node, address));
+        if holder.is_some() == is_wanted {
+            return holder;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{address} is on {holder:?}, wanted: {is_wanted}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One message there and back, by the address.
+async fn use_through(address: &str, queue_manager: &str) {
+    let builder = Connection::builder([format!("{address}:7201")]).queue_manager(queue_manager);
+    let connection = builder.connect().await.unwrap_or_else(|error| panic!("{queue_manager}: {error}"));
+    let _ = connection.admin().create_queue(QUEUE, Attributes::new()).await;
+    let queue = connection.queue(QUEUE);
+    queue.put(Message::new("one")).await.expect("it is put");
+    assert!(queue.get(Duration::ZERO).await.expect("it is got").is_some());
+}
+
+async fn repeat(typed: &Typed, line: &str, code: i32) {
+    let begun = Instant::now();
+    loop {
+        let (ended, shown) = typed.run(line);
+        if ended == code {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{line}: {shown}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[test]
+fn queue_managers_that_are_created_have_addresses_which_change_while_the_nodes_run() {
+    in_own_network(created_with_addresses());
+}
+
+async fn created_with_addresses() {
+    const ONE: &str = "10.231.0.60";
+    const TWO: &str = "10.231.0.61";
+    let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+    let typed = Typed::of(&cluster);
+    let watches = [Watch::on(ONE), Watch::on(TWO)];
+
+    for (address, said) in [
+        ("10.231.0.60/33", "10.0.0.50/24"),
+        ("10.231.0.255/24", "broadcast"),
+        ("127.0.0.9/8", "from machine to machine"),
+        ("10.231.0.50/24", "is queue manager ha.queue.manager's, as the cluster file says"),
+        ("10.231.0.2/24", "of node b: a floating address belongs to no machine"),
+        ("10.99.0.5/24", "No interface of node a has an address in 10.99.0.0/24; it has 10.231.0.1/24"),
+    ] {
+        typed.expect(&format!("crtmqm --address {address} PAYMENTS"), 39, &[said]);
+    }
+    typed.expect(
+        "trimaran place --preferred b ha.queue.manager",
+        71,
+        &["is in the cluster file, and so is where it should be"],
+    );
+
+    typed.expect(&format!("crtmqm --address {ONE}/24 --canary PAYMENTS"), 0, &["created."]);
+    typed.expect(&format!("crtmqm --address {ONE}/24 OTHER"), 39, &["is queue manager PAYMENTS's"]);
+    assert_eq!(wait_on_some(&cluster, ONE, false).await, None, "it was not started");
+    typed.expect("strmqm PAYMENTS", 0, &[]);
+    let holder = wait_on_some(&cluster, ONE, true).await.expect("somebody serves");
+    use_through(ONE, "PAYMENTS").await;
+    let shown = placed(&typed, "PAYMENTS");
+    assert!(shown.contains(&format!("ADDRESS({ONE}) PREFERRED() FAILBACK(never) CANARY(yes)")), "{shown}");
+
+    cluster.kill(holder);
+    let begun = Instant::now();
+    let next = loop {
+        let next = wait_on_some(&cluster, ONE, true).await.expect("it moves");
+        if next != holder {
+            break next;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "the address moves with the queue manager");
+    };
+    use_through(ONE, "PAYMENTS").await;
+    cluster.start_node(holder);
+    cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+
+    // It gets another one and a node that it prefers.
+    let preferred = (0..3).find(|node| ![holder, next].contains(node)).expect("there are three");
+    let node = cluster.nodes[preferred].name.clone();
+    typed.expect("trimaran place --fail-back now PAYMENTS", 39, &["name one"]);
+    typed.expect("trimaran place --preferred z PAYMENTS", 39, &["no node z"]);
+    let line =
+        format!("trimaran place --address {TWO}/24 --preferred {node} --fail-back now --no-canary PAYMENTS");
+    typed.expect(&line, 0, &[&format!("address    {TWO}"), &format!("preferred  {node}")]);
+    wait_on_some(&cluster, ONE, false).await;
+    let begun = Instant::now();
+    while wait_on_some(&cluster, TWO, true).await != Some(preferred) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "it moves to the node that it prefers, when that was served for a while"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    use_through(TWO, "PAYMENTS").await;
+
+    // What it had is free, as every node has followed; and is not while one is away.
+    typed.expect(&format!("crtmqm --address {ONE}/24 OTHER"), 0, &[]);
+    typed.expect("trimaran place --no-address OTHER", 0, &["address    none"]);
+    cluster.kill(next);
+    typed.expect("trimaran place --no-address --no-preferred PAYMENTS", 0, &["address    none", "any node"]);
+    wait_on_some(&cluster, TWO, false).await;
+    let take = format!("trimaran place --address {TWO}/24 OTHER");
+    typed.expect(&take, 71, &["was queue manager PAYMENTS's, and may be on", "which is not connected"]);
+    cluster.start_node(next);
+    repeat(&typed, &take, 0).await;
+    typed.expect("strmqm OTHER", 0, &[]);
+    wait_on_some(&cluster, TWO, true).await;
+
+    // All of that outlasts any restart.
+    (0..3).for_each(|node| cluster.kill(node));
+    [next, preferred, holder].into_iter().for_each(|node| cluster.start_node(node));
+    wait_on_some(&cluster, TWO, true).await;
+    use_through(TWO, "OTHER").await;
+    typed.expect("endmqm -i OTHER", 0, &[]);
+    wait_on_some(&cluster, TWO, false).await;
+    typed.expect("dltmqm --confirm OTHER OTHER", 0, &["deleted."]);
+    repeat(&typed, &format!("trimaran place --address {TWO}/24 PAYMENTS"), 0).await;
+    wait_on_some(&cluster, TWO, true).await;
+    use_through(TWO, "PAYMENTS").await;
+    let trail = typed.run("trimaran audit --cluster").1;
+    assert!(trail.contains("place"), "{trail}");
+    watches.iter().for_each(|watch| assert!(watch.assert_never_two() > 0));
 }
 
 fn without_rights_a_node_says_what_to_do() {

@@ -73,6 +73,8 @@ async fn a_queue_manager_is_created_and_deleted_while_others_work() {
     typed.expect("crtmqm -p 70000 QM1", 39, &["70000"]);
     typed.expect("crtmqm -ic /no/such/file QM1", 39, &["/no/such/file: No such file or directory\n"]);
     typed.expect("crtmqm -ic / QM1", 39, &["/: is a directory\n"]);
+    let section = "Node a holds no floating addresses: write mode = \"kernel\" in a section [address] of its cluster file";
+    typed.expect("crtmqm --address 10.231.0.60/24 QM1", 39, &[section]);
     typed.expect(&format!("crtmqm {QUEUE_MANAGER}"), 8, &["AMQ8110S: IBM MQ queue manager already exists."]);
     let script = typed.path("setup.mqsc");
     let only_here = "ALTER LISTENER(SYSTEM.LISTENER.TCP.1) TRPTYPE(TCP) IPADDR('127.0.0.1')";

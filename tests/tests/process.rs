@@ -336,7 +336,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
         cluster.wait_in_sync(node, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
     }
     let said = text(&upgrade(&["--check"]));
-    let rows = ["ha.queue.manager has version 3", "a  2 to 4", "b  2 to 4", "c  2 to 3"];
+    let rows = ["ha.queue.manager has version 3", "a  2 to 5", "b  2 to 5", "c  2 to 3"];
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
     for row in rows {
         assert!(
@@ -346,7 +346,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     }
     let refused = upgrade(&[]);
     assert!(!refused.status.success(), "{}", text(&refused));
-    assert!(text(&refused).contains("Node c speaks versions 2 to 3 and not version 4"), "{}", text(&refused));
+    assert!(text(&refused).contains("Node c speaks versions 2 to 3 and not version 5"), "{}", text(&refused));
 
     // All of them, one that is away, all the way back, and up again.
     roll(&mut cluster, THIS).await;
@@ -368,8 +368,8 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     );
     let raised = upgrade(&[]);
     assert!(raised.status.success(), "{}", text(&raised));
-    assert!(text(&raised).contains("ha.queue.manager has version 4 now, after 3"), "{}", text(&raised));
-    assert!(text(&upgrade(&[])).contains("has version 4 already"));
+    assert!(text(&raised).contains("ha.queue.manager has version 5 now, after 3"), "{}", text(&raised));
+    assert!(text(&upgrade(&[])).contains("has version 5 already"));
 
     // What only this version has.
     let leader = cluster.wait_serving(seconds(30));
@@ -393,7 +393,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     let exit = cluster.wait_exit(old, seconds(20)).expect("it does not go on");
     assert_eq!(exit.status.code(), Some(18), "{}", exit.log);
     assert!(
-        exit.log.contains("version 4, and this program speaks versions 2 to 3: start the newer"),
+        exit.log.contains("version 5, and this program speaks versions 2 to 3: start the newer"),
         "{}",
         exit.log
     );

@@ -107,6 +107,36 @@ fn how_many_events_there_are_and_which_one_is_told_next_agree() {
     assert!(events > 100, "only {events} events");
 }
 
+/// What was created is there, what was deleted is not, each answer has its change, and no address is two queue managers'.
+#[test]
+fn the_records_of_queue_managers_are_what_operators_were_answered() {
+    quiet_panics();
+    let knobs = Knobs { day: Day::Registers, ticks: 500, ..Knobs::default() };
+    let (mut created, mut given_up) = (0, 0);
+    for seed in 1..=6 {
+        let verdict = days::run(seed, &knobs);
+        assert_eq!(verdict.violation, None, "seed {seed}");
+        let mark = |name: &str| verdict.counters.marks.get(name).copied().unwrap_or(0);
+        created += mark("queue managers created");
+        given_up += mark("addresses given up");
+    }
+    assert!(created > 20 && given_up > 20, "{created} created, {given_up} addresses given up");
+}
+
+/// Each command that came as a message has one answer, and what it did is there.
+#[test]
+fn a_command_is_answered_once_and_what_it_says_is_so() {
+    quiet_panics();
+    let knobs = Knobs { day: Day::Commands, ticks: 500, ..Knobs::default() };
+    let mut commands = 0;
+    for seed in 1..=6 {
+        let verdict = days::run(seed, &knobs);
+        assert_eq!(verdict.violation, None, "seed {seed}");
+        commands += verdict.counters.marks.get("commands accounted for").copied().unwrap_or(0);
+    }
+    assert!(commands > 100, "only {commands} commands");
+}
+
 /// With assertions here; `cargo lane merge` asks a build without them for the same, `cargo lane night` a release.
 #[test]
 fn runs_have_the_trace_hashes_that_were_recorded() {

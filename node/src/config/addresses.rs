@@ -1,29 +1,33 @@
 //! The floating addresses of a cluster file: which queue manager has which, and how this node holds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::{Config, file, resolve};
-use crate::types::{ObjectName, QueueManagerId};
-use crate::vip::{self, Address, Mode, Options};
+use crate::types::{InNetwork, ObjectName, QueueManagerId};
+use crate::vip::{Address, Mode, Options};
 
 /// A sentence, and where in the file it belongs.
 pub(super) type Problem = (std::ops::Range<usize>, String);
 
 /// All that clients know, of every queue manager. What is no address is a problem of its own.
-pub(super) fn floating(file: &file::File) -> BTreeSet<IpAddr> {
-    let written = file.queue_managers.iter().flat_map(|one| one.address.iter().chain(&one.addresses));
-    written.filter_map(|written| Some(parse(written.get_ref())?.0)).collect()
+pub(super) fn floating(file: &file::File) -> BTreeMap<IpAddr, QueueManagerId> {
+    let written = file.queue_managers.iter().flat_map(|one| {
+        let id = QueueManagerId(*one.id.get_ref());
+        one.address.iter().chain(&one.addresses).map(move |written| (written, id))
+    });
+    written.filter_map(|(written, id)| Some((InNetwork::parse(written.get_ref())?.ip, id))).collect()
 }
 
-/// None where no address is configured, or none is to be held.
+/// None where no address is configured and nothing says how one would be held, or none is to be held.
 pub(super) fn read(file: &file::File, node: &str, problems: &mut Vec<Problem>) -> Option<Options> {
     let addresses = addresses(file, problems);
     let mode = mode(&file.address, problems)?;
-    if addresses.is_empty() {
+    let is_said = file.address.mode.is_some() || file.address.program.is_some();
+    if addresses.is_empty() && !is_said {
         return None;
     }
     if mode == Mode::Exec && file.address.program.is_none() {
@@ -70,7 +74,7 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
     for queue_manager in &file.queue_managers {
         let name = queue_manager.name.get_ref();
         for written in queue_manager.address.iter().chain(&queue_manager.addresses) {
-            let Some((ip, prefix)) = parse(written.get_ref()) else {
+            let Some(found) = InNetwork::parse(written.get_ref()) else {
                 let text = format!(
                     "address = {:?}: write an address and the length of its network, for example \"10.0.0.50/24\"",
                     written.get_ref()
@@ -78,21 +82,9 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
                 problems.push((written.span(), text));
                 continue;
             };
-            if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
-                let text = format!("address = \"{ip}\": no address that could move from machine to machine");
-                problems.push((written.span(), text));
-            }
-            if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
-                let text = format!(
-                    "address = \"{ip}\" is link-local: who connects to it would have to say by which interface; write one of a network, \
-                     for example \"fd00::50/64\""
-                );
-                problems.push((written.span(), text));
-            }
-            if let Some(role) = vip::role_of(ip, prefix) {
-                let network = vip::network_of(ip, prefix);
-                let text = format!("address = \"{ip}/{prefix}\" is {role} {network}: no machine can have it");
-                problems.push((written.span(), text));
+            let InNetwork { ip, prefix } = found;
+            if let Some(why) = found.why_not_floating() {
+                problems.push((written.span(), format!("address = \"{}\"{why}", written.get_ref())));
             }
             if let Some(whose) = machines.get(&ip) {
                 let text = format!(
@@ -128,6 +120,12 @@ fn machines(file: &file::File) -> BTreeMap<IpAddr, String> {
 }
 
 impl Config {
+    /// What the file says of the addresses of a queue manager.
+    pub fn floating_of(&self, queue_manager: QueueManagerId) -> Vec<String> {
+        let own = self.floating.iter().filter(|(_, whose)| **whose == queue_manager);
+        own.map(|(ip, _)| ip.to_string()).collect()
+    }
+
     /// A sentence on each floating address at which this node would listen nowhere, as far as the cluster file says where it listens.
     pub fn unheard_addresses(&self) -> Vec<String> {
         let this = self.this();
@@ -158,18 +156,6 @@ pub(super) fn reaches(listen: &str, ip: IpAddr) -> bool {
     let is_heard =
         |at: &SocketAddr| at.ip() == ip || at.ip().is_unspecified() && (at.is_ipv6() || ip.is_ipv4());
     resolve(listen).is_ok_and(|found| found.iter().any(is_heard))
-}
-
-/// `10.0.0.50/24`; without a length the address is a network of its own.
-pub(super) fn parse(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let ip: IpAddr = address.parse().ok()?;
-    let most = if ip.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.map_or(Some(most), |prefix| prefix.parse().ok())?;
-    (prefix > 0 && prefix <= most).then_some((ip, prefix))
 }
 
 #[cfg(test)]
@@ -211,9 +197,17 @@ data = "/tmp/{node}/data"
         };
         assert_eq!(of(1), [("10.0.0.50".to_owned(), 24, 0)]);
         assert_eq!(of(2), [("10.0.0.51".to_owned(), 24, 1), ("fd00::51".to_owned(), 64, 2)]);
+        let without: String = FILE
+            .lines()
+            .filter(|line| !line.starts_with("address"))
+            .fold(String::new(), |text, line| text + line + "\n");
+        assert_eq!(Config::parse(&without, Some("a")).unwrap().addresses, None);
+        let created = Config::parse(&format!("{without}[address]\nmode = \"fast\"\n"), Some("a")).unwrap();
+        let created = created.addresses.expect("queue managers that are created may have some");
+        assert_eq!((created.mode, created.addresses), (Mode::Fast, Vec::new()));
         let none = Config::parse(&format!("{FILE}[address]\nmode = \"none\"\n"), Some("a")).unwrap();
         assert_eq!(none.addresses, None);
-        let floating: Vec<String> = none.floating.iter().map(IpAddr::to_string).collect();
+        let floating: Vec<String> = none.floating.keys().map(IpAddr::to_string).collect();
         assert_eq!(floating, ["10.0.0.50", "10.0.0.51", "fd00::51"], "clients know them all the same");
     }
 

@@ -82,6 +82,20 @@ pub(super) fn sentences(config: &Config) -> Vec<(String, bool)> {
 }
 
 impl Config {
+    /// Why no queue manager that is created could have canaries, as a sentence; None where one can.
+    pub fn no_canaries(&self) -> Option<String> {
+        if self.nodes.len() == 1 {
+            let why = "Canaries are of nodes that do not serve, which watch the one that does, and there is one node only.";
+            return Some(why.to_owned());
+        }
+        let is_required = self.tls.as_ref().is_some_and(|tls| tls.clients_required);
+        (is_required && self.canaries.identity.is_none()).then(|| {
+            "Clients must show a certificate here, and so must canaries: make it with trimaran certs add --users canary, write \
+             certificate and key under [canary] in the cluster file, and start the nodes again one after the other."
+                .to_owned()
+        })
+    }
+
     /// The floating address that canaries of the queue manager try; None where clients use those of the nodes.
     pub fn canary_address(&self, queue_manager: QueueManagerId) -> Option<IpAddr> {
         let all = self.addresses.as_ref().filter(|all| all.mode != Mode::DryRun)?;
@@ -120,6 +134,8 @@ mod tests {
         let told = sentences(&config);
         assert!(told[0].1 && told[0].0.contains("ONE each second at the clients' address"), "{told:?}");
         assert!(parse(1, "canary = true", "").unwrap_err().contains("one node only"));
+        assert!(parse(1, "", "").unwrap().no_canaries().unwrap().contains("one node only"));
+        assert_eq!(config.no_canaries(), None);
     }
 
     #[test]
@@ -128,6 +144,7 @@ mod tests {
         assert!(parse(3, "canary = true", tls).unwrap_err().contains("trimaran certs add --users canary"));
         let optional = format!("{tls}client_certificates = \"optional\"\n");
         assert_eq!(parse(3, "canary = true", &optional).unwrap().canaries.identity, None);
+        assert!(parse(3, "", tls).unwrap().no_canaries().unwrap().contains("certs add --users canary"));
         let shown = format!("{tls}[canary]\ncertificate = \"canary-{{node}}.pem\"\nkey = \"c.key\"\n");
         let identity = parse(3, "canary = true", &shown).unwrap().canaries.identity;
         assert_eq!(identity, Some((PathBuf::from("canary-n1.pem"), PathBuf::from("c.key"))));

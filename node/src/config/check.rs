@@ -437,6 +437,9 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
             }
         },
     }
+    if options.addresses.is_empty() {
+        report.fine("addresses: none in this file; queue managers that are created may have some".to_owned());
+    }
     if options.mode.is_kernels() && !vip::has_rights() {
         report.wrong(format!("addresses cannot be held by this user: {}", vip::HOW_TO_GET_RIGHTS));
     }

@@ -99,7 +99,7 @@ pub struct Canary {
     pub key: Option<Spanned<PathBuf>>,
 }
 
-/// How floating addresses are held.
+/// How floating addresses are held, those of the file and those of queue managers that are created while the nodes run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {

@@ -25,7 +25,7 @@ pub use network::{is_loopback, resolve};
 pub use owner::{OWNER_COPY, OWNER_FILE, Owner};
 pub use reserves::{ReserveFile, lacking};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,8 +64,8 @@ pub struct Config {
     pub log: LogOptions,
     /// None when this node holds none.
     pub addresses: Option<vip::Options>,
-    /// Of all queue managers, whoever holds them: they may be on another machine.
-    pub floating: BTreeSet<IpAddr>,
+    /// Of all queue managers of the file, whoever holds them, and whose: they may be on another machine.
+    pub floating: BTreeMap<IpAddr, QueueManagerId>,
 }
 
 #[derive(Clone, Debug)]

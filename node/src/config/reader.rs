@@ -13,7 +13,7 @@ use super::network::is_loopback;
 use super::options::{self, expand};
 use super::problems::Problems;
 use super::{Config, ConfigError, NodeConfig, Rest, file};
-use crate::types::{NodeId, NodeInfo, ObjectName, QueueManagerId};
+use crate::types::{InNetwork, NodeId, NodeInfo, ObjectName, QueueManagerId};
 
 /// Turns the written into the meant. `text` is what lines are counted in.
 pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config, ConfigError> {
@@ -187,7 +187,7 @@ fn at_two_nodes(file: &file::File, queue_manager: &str, address: &str) -> Option
     let own = file.queue_managers.iter().filter(|known| known.name.get_ref() == queue_manager);
     let floating = own.flat_map(|own| own.address.iter().chain(&own.addresses));
     let floating: Option<Vec<IpAddr>> =
-        floating.map(|written| addresses::parse(written.get_ref()).map(|(ip, _)| ip)).collect();
+        floating.map(|written| InNetwork::parse(written.get_ref()).map(|found| found.ip)).collect();
     // What is no address is a problem of its own.
     let floating = floating.filter(|floating| !ip.is_unspecified() && !floating.contains(&ip))?;
     let has = match floating.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" and ") {

@@ -301,6 +301,9 @@ mod tests {
             run: Default::default(),
             takeovers: 0,
             clocks_differ: None,
+            preferred: None,
+            fail_back: String::new(),
+            canary: false,
         };
         let queue = QueueView {
             definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")),

@@ -64,6 +64,8 @@ pub enum Operate {
     Run(RunRequest),
     /// A queue manager is created on all nodes. For the nodes' own, which has records of them.
     Create(Box<CreateRequest>),
+    /// Where a queue manager that was created should be is changed. For the nodes' own, too.
+    Arrange(Box<ArrangeRequest>),
     /// The queue manager is deleted with all that it has. Whoever asks has seen that it was ended.
     Delete { name: ObjectName },
     /// A node joins, leaves or takes another one's place.
@@ -88,6 +90,25 @@ pub struct CreateRequest {
     pub dead_letter_queue: String,
     /// Of its first listener; 0: none.
     pub port: u16,
+    /// Its floating addresses, each with the length of its network, as a cluster file has them.
+    pub addresses: Vec<String>,
+    /// Whether canaries try it.
+    pub canary: bool,
+}
+
+/// `trimaran place`: what is None stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrangeRequest {
+    /// Of one that was created.
+    pub name: ObjectName,
+    /// All that it has from then on.
+    pub addresses: Option<Vec<String>>,
+    /// Empty: any node.
+    pub preferred: Option<String>,
+    /// Empty: never.
+    pub fail_back: Option<String>,
+    /// Whether canaries try it.
+    pub canary: Option<bool>,
 }
 
 /// strmqm and endmqm.

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Admin, CreateRequest, MembershipRequest, Operate, Refusal};
+use super::{Admin, ArrangeRequest, CreateRequest, MembershipRequest, Operate, Refusal};
 use crate::types::definition::{ObjectKind, sentence};
-use crate::types::{Membership, NodeId, NodeInfo, ObjectName, Reason};
+use crate::types::{InNetwork, Membership, NodeId, NodeInfo, ObjectName, Reason};
 
 /// The longest name of a host (RFC 1035), a colon and a port.
 const ADDRESS_BYTES_MAX: usize = 253 + 6;
@@ -14,6 +14,8 @@ const ADDRESS_BYTES_MAX: usize = 253 + 6;
 const NODE_NAME_BYTES_MAX: usize = 48;
 /// How long open units of work may go on before a move at most: as long as programs are waited for.
 const UNITS_WITHIN_MAX: Duration = Duration::from_secs(600);
+/// Floating addresses of one queue manager.
+const ADDRESSES_MAX: usize = 8;
 
 /// The object of this name, where a command is about one.
 ///
@@ -103,6 +105,7 @@ impl Operate {
             }
             Operate::Members(request) => request.check(),
             Operate::Create(request) => request.check(),
+            Operate::Arrange(request) => request.check(),
             _ => Ok(()),
         }
     }
@@ -110,13 +113,48 @@ impl Operate {
 
 impl CreateRequest {
     /// # Errors
-    /// 2152 for the name of its dead-letter queue.
+    /// 2152 for the name of its dead-letter queue, 4005 for what is no floating address.
     pub fn check(&self) -> Result<(), Refusal> {
+        check_floating(&self.addresses)?;
         match self.dead_letter_queue.as_str() {
             "" => Ok(()),
             name => object_named(name).map(drop),
         }
     }
+}
+
+impl ArrangeRequest {
+    /// # Errors
+    /// 4005 for what is no floating address.
+    pub fn check(&self) -> Result<(), Refusal> {
+        check_floating(self.addresses.as_deref().unwrap_or_default())
+    }
+}
+
+/// Addresses that a queue manager is to have, as they are written.
+fn check_floating(addresses: &[String]) -> Result<(), Refusal> {
+    if addresses.len() > ADDRESSES_MAX {
+        return Err(bad_value(format!("A queue manager has at most {ADDRESSES_MAX} floating addresses.")));
+    }
+    for (number, text) in addresses.iter().enumerate() {
+        let Some(address) = InNetwork::parse(text) else {
+            let shown: String = text.chars().take(64).collect();
+            return Err(bad_value(format!(
+                "{shown:?} is no floating address: write an address and the length of its network, for example 10.0.0.50/24."
+            )));
+        };
+        if let Some(why) = address.why_not_floating() {
+            return Err(bad_value(format!("Address {text}{why}.")));
+        }
+        if addresses[..number]
+            .iter()
+            .filter_map(|before| InNetwork::parse(before))
+            .any(|it| it.ip == address.ip)
+        {
+            return Err(bad_value(format!("Address {} is said twice.", address.ip)));
+        }
+    }
+    Ok(())
 }
 
 impl MembershipRequest {
@@ -249,18 +287,31 @@ mod tests {
     #[test]
     fn a_queue_manager_is_created_with_names_that_can_be() {
         assert_eq!(queue_manager_named("A B").unwrap_err().reason.number(), 2058);
-        let create = |dead_letter_queue: &str| {
+        let create = |dead_letter_queue: &str, addresses: &[&str]| {
             let request = CreateRequest {
                 name: queue_manager_named("QM").unwrap(),
                 preferred: String::new(),
                 fail_back: String::new(),
                 dead_letter_queue: dead_letter_queue.to_string(),
                 port: port_numbered(1414).unwrap(),
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                canary: false,
             };
             Operate::Create(Box::new(request)).check()
         };
-        assert!(create("").is_ok() && create("DEAD.LETTERS").is_ok());
-        assert_eq!(refused(create("DEAD LETTERS")).0, 2152);
+        assert!(create("", &[]).is_ok() && create("DEAD.LETTERS", &[]).is_ok());
+        assert_eq!(refused(create("DEAD LETTERS", &[])).0, 2152);
+        assert!(create("", &["10.0.0.50/24", "fd00::50/64"]).is_ok());
+        for (addresses, words) in [
+            (&["10.0.0.50/33"][..], "for example 10.0.0.50/24."),
+            (&["10.0.0.255/24"], "the broadcast address of the network 10.0.0.0/24"),
+            (&["fe80::1/64"], "is link-local"),
+            (&["10.0.0.50/24", "10.0.0.50/16"], "10.0.0.50 is said twice"),
+            (&["10.0.0.50"; 9], "at most 8"),
+        ] {
+            let (reason, text) = refused(create("", addresses));
+            assert!(reason == 4005 && text.contains(words), "{text}");
+        }
         assert_eq!(port_numbered(65_536).unwrap_err().reason.number(), 4005);
     }
 }

@@ -263,6 +263,12 @@ pub struct StatusView {
     pub takeovers: u64,
     /// No majority of clocks agrees. The leader knows.
     pub clocks_differ: Option<ClocksDiffer>,
+    /// The node that should serve it; None: any.
+    pub preferred: Option<NodeId>,
+    /// When it moves back there, as a cluster file has it; empty: never.
+    pub fail_back: String,
+    /// Whether canaries try it.
+    pub canary: bool,
 }
 
 /// What is known of one node's copy of a queue manager: by its leader, or by that node of itself.

@@ -243,7 +243,7 @@ async fn a_node_of_another_cluster_is_refused_in_words() {
     let wrong = probe("two", NodeId(1), strange, NodeId(2), &info, &plain).await.unwrap_err().to_string();
     assert_eq!(
         wrong,
-        "node 1 speaks versions 70 to 71 and node 2 versions 2 to 4: upgrade one release at a time"
+        "node 1 speaks versions 70 to 71 and node 2 versions 2 to 5: upgrade one release at a time"
     );
 }
 

@@ -9,7 +9,7 @@ use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::{AuditChange, AuditRecord, AuditValue, Classified};
 use trimaran_proto::audit::{SECRET, SECRETS};
 use trimaran_proto::failover::Class;
-use trimaran_proto::replica::v1::{MembershipChange, NodeInfo, Registered};
+use trimaran_proto::replica::v1::{Arrange, MembershipChange, NodeInfo, Registered};
 
 use super::definition_codec::{by_from_wire, by_to_wire};
 use super::{Applied, Command, QueueManager, Verdict, canary};
@@ -145,6 +145,11 @@ impl QueueManager {
                 self.is_kept(&by)
                     .then(|| named(Verb::Create, &by, record.name.clone(), begins_with(record)))?
             }
+            Command::Arrange(said) => {
+                let by = by_from_wire(said.by.clone());
+                let record = self.register.get(QueueManagerId(said.id)).filter(|_| self.is_kept(&by))?;
+                named(Verb::Arrange, &by, record.name.clone(), rearranged(record, said))
+            }
             Command::Deregister { id, by } if self.is_kept(by) => {
                 let name = self.register.get(*id).map(|record| record.name.clone()).unwrap_or_default();
                 named(Verb::Drop, by, name, Vec::new())
@@ -271,6 +276,10 @@ impl QueueManager {
                 let registered = self.register.add(*record, self.at);
                 self.note_registered(registered, applied)
             }
+            Command::Arrange(said) => {
+                let registered = self.register.arrange(*said);
+                self.note_registered(registered, applied)
+            }
             Command::Deregister { id, by } => {
                 let registered = self.register.delete(id, by_to_wire(*by), self.at);
                 self.note_registered(registered.map(|()| id), applied)
@@ -334,11 +343,32 @@ fn begins_with(record: &Registered) -> Vec<AuditChange> {
         ("fail_back", text(&record.fail_back)),
         ("DEADQ", text(&record.dead_letter_queue)),
         ("PORT", number(u64::from(record.port))),
+        ("addresses", text(&record.addresses.join(" "))),
+        ("canary", text(if record.canary { "yes" } else { "" })),
     ];
     begins
         .into_iter()
         .filter(|(_, after)| after.is_some())
         .map(|(word, after)| said(word, None, after))
+        .collect()
+}
+
+fn rearranged(record: &Registered, said_of_it: &Arrange) -> Vec<AuditChange> {
+    debug_assert_eq!(record.id, said_of_it.id, "what is said of it is what changes");
+    let text = |text: &str| (!text.is_empty()).then(|| AuditValue::text(text));
+    let yes = |is: bool| Some(AuditValue::text(if is { "yes" } else { "no" }));
+    let addresses = said_of_it.addresses.as_ref().map(|wanted| text(&wanted.addresses.join(" ")));
+    let fail_back = said_of_it.fail_back.as_ref().map(|wanted| text(wanted));
+    let pairs = [
+        ("addresses", text(&record.addresses.join(" ")), addresses),
+        ("id of the preferred node", number(record.preferred), said_of_it.preferred.map(number)),
+        ("fail_back", text(&record.fail_back), fail_back),
+        ("canary", yes(record.canary), said_of_it.canary.map(yes)),
+    ];
+    let changed = pairs.into_iter().filter_map(|(word, before, after)| Some((word, before, after?)));
+    changed
+        .filter(|(_, before, after)| before != after)
+        .map(|(word, before, after)| said(word, before, after))
         .collect()
 }
 
@@ -376,6 +406,7 @@ fn differences(before: Option<&Settings>, after: Option<&Settings>) -> Vec<Audit
 #[cfg(test)]
 mod tests {
     use trimaran_proto::chain::verify;
+    use trimaran_proto::replica::v1::FloatingAddresses;
 
     use super::*;
     use crate::types::definition::{Changes, RecordAction};
@@ -525,6 +556,17 @@ mod tests {
             ..Registered::default()
         };
         manager.apply(Command::Register(Box::new(record)));
+        let leader = (NodeId(1), Term(1));
+        manager.apply(Command::Raise { to: Version::PLACES, leader, by: Box::default() });
+        let arrange = Arrange {
+            id: 65_536,
+            addresses: Some(FloatingAddresses { addresses: vec!["10.0.0.50/24".into()] }),
+            preferred: Some(0),
+            canary: Some(true),
+            by: Some(by_to_wire(*by(Tongue::Grpc))),
+            ..Arrange::default()
+        };
+        manager.apply(Command::Arrange(Box::new(arrange)));
         manager.apply(Command::Deregister { id: QueueManagerId(65_536), by: by(Tongue::Grpc) });
         assert_eq!(
             told(&manager),
@@ -535,6 +577,7 @@ mod tests {
                 "strmqm QMGR state ended immediately > running",
                 "node replace d id 2 > 4 name b > d",
                 "crtmqm QM2 PORT - > 1415",
+                "place QM2 addresses - > 10.0.0.50/24 canary no > yes",
                 "dltmqm QM2",
             ]
         );

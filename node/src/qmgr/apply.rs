@@ -167,6 +167,7 @@ impl QueueManager {
             | Command::Maintain { .. }
             | Command::Run { .. }
             | Command::Register(_)
+            | Command::Arrange(_)
             | Command::Deregister { .. }
             | Command::Classify(_)) => self.carry_out_asked(asked, applied),
         })

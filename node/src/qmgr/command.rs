@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use trimaran_proto::admin::v1::{self as wire_admin, Classified, FailoverAccount, HandingOver};
-use trimaran_proto::replica::v1::{self as wire, Registered, command::Command as Kind};
+use trimaran_proto::replica::v1::{self as wire, Arrange, Registered, command::Command as Kind};
 
 use super::definition_codec as codec;
 use crate::types::definition::{By, Changes, ObjectRef, RecordAction, Tongue};
@@ -115,6 +115,8 @@ pub enum Command {
     },
     /// There is a queue manager more; with the id 0 it gets one.
     Register(Box<Registered>),
+    /// Where a queue manager that was created should be is changed.
+    Arrange(Box<Arrange>),
     /// A queue manager is deleted.
     Deregister {
         id: QueueManagerId,
@@ -157,8 +159,13 @@ impl Command {
             }
             Command::Register(record) => {
                 let is_told = record.by.as_ref().is_some_and(|by| by.tongue() != Tongue::None);
-                if is_told { Version::TRAIL } else { Version::RECORDS }
+                match record.canary || !record.addresses.is_empty() {
+                    true => Version::PLACES,
+                    false if is_told => Version::TRAIL,
+                    false => Version::RECORDS,
+                }
             }
+            Command::Arrange(_) => Version::PLACES,
             Command::Define { by, .. }
             | Command::Alter { by, .. }
             | Command::Delete { by, .. }
@@ -765,6 +772,7 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(*by)) })
         }
         Command::Register(record) => Kind::Register(*record),
+        Command::Arrange(said) => Kind::Arrange(*said),
         Command::Deregister { id, by } => {
             Kind::Deregister(wire::Deregister { id: id.0, by: Some(codec::by_to_wire(*by)) })
         }
@@ -851,10 +859,16 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
             by: by_from_wire(run.by),
         },
-        Kind::Register(record) if record.name.is_empty() || record.deleted => {
+        Kind::Register(record)
+            if record.name.is_empty()
+                || record.deleted
+                || record.revision != 0
+                || !record.former.is_empty() =>
+        {
             return Err(DecodeError::Field("register"));
         }
         Kind::Register(record) => Command::Register(Box::new(record)),
+        Kind::Arrange(said) => Command::Arrange(Box::new(said)),
         Kind::Deregister(said) => {
             Command::Deregister { id: QueueManagerId(said.id), by: by_from_wire(said.by) }
         }
@@ -1049,6 +1063,19 @@ mod tests {
                 port: 1415,
                 ..Registered::default()
             })),
+            Command::Register(Box::new(Registered {
+                name: "QM3".into(),
+                addresses: vec!["10.0.0.50/24".into()],
+                canary: true,
+                followed: 3,
+                ..Registered::default()
+            })),
+            Command::Arrange(Box::new(Arrange {
+                id: 65_536,
+                addresses: Some(wire::FloatingAddresses::default()),
+                preferred: Some(0),
+                ..Arrange::default()
+            })),
             Command::Deregister { id: QueueManagerId(65_536), by: Box::default() },
             Command::Classify(Box::new(Classified {
                 number: 7,
@@ -1060,7 +1087,7 @@ mod tests {
             Command::CanaryLapsed,
         ];
         let mut encoder = BatchEncoder::default();
-        encoder.speak(Version::TRAIL);
+        encoder.speak(Version::PLACES);
         for command in &commands {
             encoder.append(command.clone(), WallTime(12));
         }

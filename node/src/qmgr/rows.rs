@@ -452,6 +452,10 @@ fn load_state_row(
             if rest != record.id.to_be_bytes() {
                 return Err("a record of another queue manager".into());
             }
+            let is_placed = record.canary || record.revision != 0 || !record.addresses.is_empty();
+            if is_placed && manager.version < Version::PLACES {
+                return Err(format!("version {} has no addresses of queue managers", manager.version));
+            }
             manager.register.restore(record)?;
         }
         b's' => {

@@ -132,6 +132,7 @@ impl Replica {
             | Operate::Maintain { .. }
             | Operate::Run(_)
             | Operate::Create(_)
+            | Operate::Arrange(_)
             | Operate::Delete { .. }
             | Operate::Members(_)
             | Operate::Raise { .. }

@@ -96,6 +96,8 @@ impl Replica {
         let mut any = false;
         while self.go_on_with_half() && !self.applying.is_empty() && !self.is_stuck {
             if self.turn.has_applied_enough() && self.may_rest() {
+                // What is proposed before the entry ends may be of the version that it began with.
+                self.follow_version();
                 self.is_not_done = true;
                 return any;
             }

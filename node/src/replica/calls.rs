@@ -138,6 +138,7 @@ impl Replica {
             }
             Call::Operate(Operate::Run(request)) => self.on_run(session, token, request),
             Call::Operate(Operate::Create(request)) => self.on_create(session, token, *request),
+            Call::Operate(Operate::Arrange(request)) => self.on_arrange(session, token, *request),
             Call::Operate(Operate::Delete { name }) => self.on_delete_queue_manager(session, token, &name),
             Call::Operate(Operate::Raise { to }) => self.on_raise(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),

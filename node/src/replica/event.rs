@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use trimaran_proto::replica::v1::AddressAgent;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
+use super::Placement;
 use crate::consensus::Entry;
 use crate::mqi::{Call, Connect};
 use crate::qmgr::QueueManager;
@@ -123,6 +125,20 @@ pub enum Event {
     /// This node's canary got a message through the queue manager as clients do. For how long none did before; None for the first.
     CanaryGood {
         silent: Option<Duration>,
+    },
+
+    /// The cluster's record of this queue manager says something else of its place than it began with.
+    Arranged {
+        placement: Placement,
+        canary: bool,
+    },
+
+    /// Of the nodes' own: which floating addresses this node could hold. Said at the start, and when it changes.
+    AddressAgent(Box<AddressAgent>),
+
+    /// Of the nodes' own: what was published of the records is so on this node up to this change of addresses. What was given up is gone.
+    RegisterFollowed {
+        revision: u64,
     },
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.

@@ -48,6 +48,7 @@
 //! members        membership changes, step by step
 //! raising        the version that everybody speaks is raised
 //! registering    which queue managers the cluster has
+//! arranging      where they should be: addresses, preferred nodes, canaries
 //! listeners      the listeners that are defined, for whoever opens ports
 //! status         what administrators see
 //! inspect        what judges see
@@ -96,6 +97,7 @@ mod defining;
 mod administer;
 mod system_objects;
 mod registering;
+mod arranging;
 mod applier;
 mod leading;
 mod holdings;
@@ -158,6 +160,7 @@ use crate::types::{
     Account, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Speaks, Token, Version,
 };
 use applier::Applying;
+use arranging::Arranging;
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
@@ -213,6 +216,8 @@ pub struct Options {
     pub canary: bool,
     /// Of the nodes' own queue manager: the records of those that this node's cluster file names. None for all others.
     pub register: Option<Arc<Vec<Registered>>>,
+    /// Of the nodes' own: why no queue manager can have canaries, as a sentence; None where one can.
+    pub no_canaries: Option<String>,
     /// A number that this node drew when its disk had nothing of it; 0: it did not.
     pub disk: u64,
     /// One that is new raises itself to the newest version that all of its nodes speak.
@@ -254,6 +259,7 @@ impl Options {
             system_objects: false,
             canary: false,
             register: None,
+            no_canaries: None,
             disk: 0,
             raises_itself: true,
             begins_with: None,
@@ -297,6 +303,7 @@ pub struct Replica {
     clocks: ClockWatch,
     comparison: Comparison,
     registering: Registering,
+    arranging: Arranging,
     witness: Witness,
     parting: Parting,
     recovery: Recovery,
@@ -366,6 +373,7 @@ impl Replica {
             clocks: ClockWatch::default(),
             comparison: Comparison::default(),
             registering: Registering::new(&recovered.entries),
+            arranging: Arranging::new(&recovered.entries),
             witness: Witness::default(),
             parting: Parting::default(),
             recovery,
@@ -437,6 +445,9 @@ impl Replica {
             }
             Event::Interface { is_up } => self.on_interface(is_up),
             Event::CanaryGood { silent } => self.on_canary_good(silent),
+            Event::Arranged { placement, canary } => self.on_arranged(placement, canary),
+            Event::AddressAgent(agent) => self.on_address_agent(*agent),
+            Event::RegisterFollowed { revision } => self.on_register_followed(revision),
             Event::Drain => self.on_drain(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as PeerMessage};
+use trimaran_proto::replica::v1::{AddressAgent, Greeting, Parted, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
 use crate::consensus::{terms_from_wire, terms_to_wire};
@@ -36,6 +36,8 @@ struct Heard {
     stopping: bool,
     lacks_room: bool,
     interface_down: bool,
+    address_agent: Option<AddressAgent>,
+    register_followed: u64,
     /// Whom it has heard since it was told that this node stops; None: it was not.
     reaches: Option<BTreeSet<NodeId>>,
     committed: Committed,
@@ -115,6 +117,16 @@ impl Peers {
     /// Whether clients reach the peer at the floating address, as far as it said.
     pub fn is_reached(&self, node: NodeId) -> bool {
         self.heard.get(&node).is_none_or(|heard| !heard.interface_down)
+    }
+
+    /// What the peer's address agent can hold, as far as it said.
+    pub fn address_agent(&self, node: NodeId) -> Option<AddressAgent> {
+        self.heard.get(&node).and_then(|heard| heard.address_agent.clone())
+    }
+
+    /// The change of addresses up to which the peer has followed the records; 0 while it is not heard.
+    pub fn register_followed(&self, node: NodeId) -> u64 {
+        self.heard.get(&node).map_or(0, |heard| heard.register_followed)
     }
 
     /// Where the peer has another history than this leader.
@@ -260,6 +272,8 @@ impl Replica {
             disk: self.options.disk,
             heard_you_stop: self.peers.is_stopping(to),
             reaches: self.peers.answered.intersection(&self.peers.connected).map(|node| node.0).collect(),
+            address_agent: self.arranging.agent(),
+            register_followed: self.arranging.followed(),
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -304,6 +318,8 @@ impl Replica {
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
             interface_down: greeting.interface_down,
+            address_agent: greeting.address_agent.clone(),
+            register_followed: greeting.register_followed,
             reaches: greeting.heard_you_stop.then(|| reaches.collect()),
             committed: Committed {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),

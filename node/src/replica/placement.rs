@@ -7,9 +7,10 @@
 //! it all the same, later than otherwise: maintenance is a wish, and an outage that nobody chose is worse than a wish
 //! that is not granted. As soon as another node can, it hands over again.
 //!
-//! A fail-back comes from what the cluster file prefers. It is done by the leader, which must have served for a while
+//! A fail-back comes from what the cluster file, or the record of a queue manager that was created, prefers. It is done by the leader, which must have served for a while
 //! (`Options::tenure`), so that a preferred node that comes and goes does not take its clients along each time.
 
+use std::fmt;
 use std::time::Duration;
 
 use trimaran_proto::admin::v1::handing_over::Why;
@@ -28,7 +29,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 const LAG_MAX: u64 = 64;
 const DAY_MINUTES: i64 = 24 * 60;
 
-/// What the cluster file says of a queue manager's place.
+/// What the cluster file, or its record, says of a queue manager's place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     pub preferred: Option<NodeId>,
@@ -85,6 +86,19 @@ impl FailBack {
                     true => (from..until).contains(&minute),
                     false => minute >= from || minute < until,
                 }
+            }
+        }
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for FailBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailBack::Never => f.write_str("never"),
+            FailBack::Now => f.write_str("now"),
+            FailBack::Within { from, until } => {
+                write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60)
             }
         }
     }

@@ -15,12 +15,14 @@ use std::sync::Arc;
 
 use trimaran_proto::replica::v1::{NodeDisk, Registered};
 
+use super::arranging::written;
 use super::proposals::Waiting;
-use super::{Action, FailBack, Replica};
+use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind, membership_to_wire};
 use crate::mqi::{CreateRequest, Refusal};
 use crate::qmgr::{Command, by_to_wire, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef};
+use crate::types::planted::{self, Bug};
 use crate::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, Reason, RunState, SessionId, Speaks, Token,
     Version,
@@ -53,7 +55,10 @@ pub(super) struct Registering {
 impl Registering {
     /// Of entries that are not applied.
     pub fn new(entries: &[Entry]) -> Registering {
-        let (held, held_until) = may_be_deleted(entries);
+        let (held, held_until) = match planted::is(Bug::BeginDeleted) {
+            true => Default::default(),
+            false => may_be_deleted(entries),
+        };
         Registering { due: true, held, held_until }
     }
 
@@ -109,7 +114,7 @@ impl Replica {
     }
 
     /// Whether this group has records, and all that the leader's cluster file names.
-    fn check_register(&self) -> Result<(), Refusal> {
+    pub(super) fn check_register(&self) -> Result<(), Refusal> {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
@@ -130,7 +135,8 @@ impl Replica {
     }
 
     fn record_of(&self, session: SessionId, request: CreateRequest) -> Result<Registered, Refusal> {
-        let CreateRequest { name, preferred, fail_back, dead_letter_queue, port } = request;
+        let CreateRequest { name, preferred, fail_back, dead_letter_queue, port, addresses, canary } =
+            request;
         self.check_register()?;
         let register = self.state.register();
         if register.named(name.as_str()).is_some() || name.as_str() == QueueManagerId::CLUSTER_NAME {
@@ -146,29 +152,14 @@ impl Replica {
             let detail = "A node is being added or removed; create it when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
-        let preferred = match preferred.as_str() {
-            "" => 0,
-            wanted => {
-                let found = membership
-                    .nodes
-                    .iter()
-                    .find(|(node, info)| info.name == wanted && membership.voters.contains(node));
-                let Some((node, _)) = found else {
-                    let detail = format!("There is no node {wanted} that it could prefer.");
-                    return Err(Refusal::because(Reason::AttrValueError, detail));
-                };
-                node.0
-            }
-        };
-        if !fail_back.is_empty() {
-            if preferred == 0 {
-                let detail = "It says when it moves back to the node that it prefers: name one.";
-                return Err(Refusal::because(Reason::AttrValueError, detail));
-            }
-            FailBack::parse(&fail_back).map_err(|what| {
-                let detail = format!("It moves back {fail_back:?}: {what}.");
-                Refusal::because(Reason::AttrValueError, detail)
-            })?;
+        let preferred = self.preferred_named(&preferred)?;
+        self.check_fail_back(&fail_back, preferred != 0)?;
+        if canary || !addresses.is_empty() {
+            self.check_places()?;
+            self.check_addresses(None, &addresses)?;
+        }
+        if canary {
+            self.check_canary()?;
         }
         Ok(Registered {
             name: name.to_string(),
@@ -179,6 +170,9 @@ impl Replica {
             dead_letter_queue,
             port: u32::from(port),
             version: self.state.version().0,
+            followed: if addresses.is_empty() { 0 } else { self.followed_by_all() },
+            addresses: written(&addresses),
+            canary,
             by: Some(by_to_wire(self.by(session))),
             ..Registered::default()
         })
@@ -201,10 +195,14 @@ impl Replica {
         known
     }
 
-    /// What the cluster file of this node names and nobody has registered yet.
+    /// What the cluster file of this node names.
+    pub(super) fn of_file(&self) -> impl Iterator<Item = &Registered> {
+        self.options.register.iter().flat_map(|of_file| of_file.iter())
+    }
+
+    /// And nobody has registered yet.
     fn unregistered(&self) -> impl Iterator<Item = &Registered> {
-        let of_file = self.options.register.iter().flat_map(|of_file| of_file.iter());
-        of_file.filter(|record| self.state.register().get(QueueManagerId(record.id)).is_none())
+        self.of_file().filter(|record| self.state.register().get(QueueManagerId(record.id)).is_none())
     }
 
     /// Once in a service, as soon as the group may have records.
@@ -224,6 +222,8 @@ impl Replica {
         let disks = self.disks();
         for mut record in records {
             record.disks.clone_from(&disks);
+            // Where it should be is said by the file alone.
+            record.addresses.clear();
             self.propose(Command::Register(Box::new(record)), Waiting::Nobody);
         }
     }
@@ -233,7 +233,10 @@ impl Replica {
         if self.options.register.is_none() {
             return;
         }
+        let are_known_now = self.addresses_become_known();
         let registering = &mut self.registering;
+        let have_addresses = || self.state.register().iter().any(|record| !record.addresses.is_empty());
+        registering.due |= are_known_now && have_addresses();
         if !registering.held.is_empty() {
             // What was never committed may be gone from the log.
             debug_assert!(registering.held_until > Index(0), "who may be deleted is so by an entry");
@@ -248,8 +251,12 @@ impl Replica {
         }
         let held = &registering.held;
         let known = self.state.register().iter();
-        let records: Vec<Registered> =
+        let mut records: Vec<Registered> =
             known.filter(|record| !held.contains(&QueueManagerId(record.id))).cloned().collect();
+        if !self.arranging.is_known {
+            // They may be another's by now.
+            records.iter_mut().for_each(|record| (record.addresses, record.revision) = (Vec::new(), 0));
+        }
         debug_assert!(records.is_sorted_by_key(|record| record.id), "they are in the order of their ids");
         self.out.push(Action::PublishRegister(Arc::new(records)));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Replica;
+use super::{FailBack, Replica};
 use crate::consensus::PeerProgress;
 use crate::mqi::{InstanceView, StatusView};
 use crate::types::{NodeId, OutOfSync, Role};
@@ -43,6 +43,12 @@ impl Replica {
             run: self.state.run(),
             takeovers: self.state.takeovers(),
             clocks_differ: self.clocks.undecided().cloned(),
+            preferred: self.options.placement.preferred,
+            fail_back: match self.options.placement.fail_back {
+                FailBack::Never => String::new(),
+                when => when.to_string(),
+            },
+            canary: self.options.canary,
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
             waits_for: self.waits_for(),
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),

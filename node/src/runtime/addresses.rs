@@ -1,6 +1,7 @@
 //! The node's end of the address agent: starts it, gives up the rights that only it needs, tells it what the minds' roles
 //! ask for, and the minds what became of that. Peers are told who is connected through the addresses that are here, and
-//! the agent who was connected to the node that had them before.
+//! the agent who was connected to the node that had them before. Addresses of queue managers that were created come and go with the
+//! cluster's records (`keeper`), also where the cluster file has none, if it has a section `[address]`.
 //!
 //! A node whose agent ended, or does not answer any more (`vip/pulse.rs`), cannot hold an address, and may not serve where clients look
 //! for it: it ends the agent, waits until the kernel has removed what is left, and ends, so that another node takes over.
@@ -18,6 +19,7 @@ use std::time::Duration;
 use caps::{CapSet, Capability, CapsHashSet};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
+use trimaran_proto::replica::v1::AddressAgent;
 
 use super::clock;
 use super::diagnostics;
@@ -28,8 +30,9 @@ use crate::config::Config;
 use crate::consensus;
 use crate::listener::Connected;
 use crate::peer::Peers;
-use crate::replica::{Event, Inbox};
-use crate::types::{Ends, FloatingAddress, Instant, QueueManagerId, RoleView};
+use crate::qmgr::register::FIRST_CREATED;
+use crate::replica::{Event, Inboxes};
+use crate::types::{Ends, FloatingAddress, InNetwork, Instant, ObjectName, QueueManagerId, RoleView};
 use crate::vip::netlink::Route;
 use crate::vip::orders::{Line, Report, encode};
 use crate::vip::policy::{self, LATENESS, LIFETIME, Order, Policy};
@@ -66,6 +69,10 @@ struct Inner {
     tail: Duration,
     to_agent: Mutex<ToAgent>,
     seen: Mutex<Seen>,
+    /// Of queue managers that were created, and the number of the last line with such.
+    created: Mutex<(Vec<vip::Address>, u64)>,
+    /// What the agent said of these lines.
+    settled: watch::Sender<u64>,
     /// For status.
     floating: watch::Sender<Vec<FloatingAddress>>,
     standing: Standing,
@@ -115,11 +122,11 @@ impl Addresses {
         let Some(options) = config.addresses.clone() else { return Ok(None) };
         let refused = |text: String| Fatal::new(FatalReason::System, text);
         if options.mode.is_kernels() && !vip::has_rights() {
-            let address = &options.addresses[0];
-            return Err(refused(format!(
-                "address {} of queue manager {} cannot be held by this process: {HOW_TO_GET_RIGHTS}",
-                address.ip, address.name
-            )));
+            let what = match options.addresses.first() {
+                Some(address) => format!("address {} of queue manager {}", address.ip, address.name),
+                None => "an address of a queue manager that is created".to_owned(),
+            };
+            return Err(refused(format!("{what} cannot be held by this process: {HOW_TO_GET_RIGHTS}")));
         }
         let cannot = |error: io::Error| refused(format!("start the address agent: {error}"));
         let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
@@ -142,13 +149,14 @@ impl Addresses {
             options.addresses.iter().map(|address| floating(address, options.mode)).collect(),
         );
         let (seen, standing) = (Mutex::default(), standing.clone());
-        let inner = Inner { options, tail, to_agent, seen, floating, standing };
+        let (created, settled) = (Mutex::default(), watch::Sender::new(0));
+        let inner = Inner { options, tail, to_agent, seen, created, settled, floating, standing };
         Ok(Some(Started { addresses: Addresses(Arc::new(inner)), reports, child }))
     }
 
-    /// For the mind of a queue manager that has an address.
+    /// For the mind of a queue manager that has an address, or may be given one.
     pub fn policy(&self, queue_manager: QueueManagerId) -> Option<Policy> {
-        self.has(queue_manager).then(|| Policy::new(self.0.tail))
+        self.may_have(queue_manager).then(|| Policy::new(self.0.tail))
     }
 
     /// How long an address may outlast a lease.
@@ -156,18 +164,101 @@ impl Addresses {
         self.0.tail
     }
 
-    pub fn has(&self, queue_manager: QueueManagerId) -> bool {
-        self.0.options.of(queue_manager).next().is_some()
+    /// Whoever may have one gives it away before it hands over, whether it has one just then or not.
+    pub fn may_have(&self, queue_manager: QueueManagerId) -> bool {
+        let is_created = queue_manager >= FIRST_CREATED && queue_manager != QueueManagerId::CLUSTER;
+        is_created || self.0.options.of(queue_manager).next().is_some()
     }
 
-    pub fn options(&self) -> &vip::Options {
-        &self.0.options
+    pub fn mode(&self) -> Mode {
+        self.0.options.mode
+    }
+
+    /// Of queue managers of the cluster file, and of those that were created.
+    pub fn all(&self) -> Vec<vip::Address> {
+        let of_file = self.0.options.addresses.iter();
+        of_file.chain(&self.0.created.lock().0).cloned().collect()
+    }
+
+    fn of(&self, queue_manager: QueueManagerId) -> Vec<vip::Address> {
+        let mut all = self.all();
+        all.retain(|address| address.queue_manager == queue_manager);
+        all
+    }
+
+    /// These are the addresses of a queue manager that was created from here on. The agent is told, if they are others than before; when
+    /// those that went are gone is said by [`Addresses::settled`].
+    pub fn set_created(&self, queue_manager: QueueManagerId, name: &ObjectName, wanted: &[InNetwork]) {
+        debug_assert!(self.may_have(queue_manager), "the file says those of its own");
+        let mut created = self.0.created.lock();
+        let (all, number) = &mut *created;
+        let before = all.iter().filter(|address| address.queue_manager == queue_manager);
+        let before: Vec<InNetwork> = before.map(|of| InNetwork { ip: of.ip, prefix: of.prefix }).collect();
+        if before == wanted {
+            return;
+        }
+        *number += 1;
+        all.retain(|address| address.queue_manager != queue_manager);
+        let address = |of: &InNetwork| {
+            let InNetwork { ip, prefix } = *of;
+            vip::Address { queue_manager, name: name.clone(), ip, prefix, number: 0 }
+        };
+        all.extend(wanted.iter().map(address));
+        self.0.floating.send_modify(|shown| {
+            shown.retain(|one| one.queue_manager != queue_manager || wanted.iter().any(|of| of.ip == one.ip));
+            for of in wanted {
+                if !shown.iter().any(|one| one.queue_manager == queue_manager && one.ip == of.ip) {
+                    shown.push(floating(&address(of), self.0.options.mode));
+                }
+            }
+        });
+        let line = Line::Addresses {
+            queue_manager: queue_manager.0,
+            name: name.to_string(),
+            addresses: wanted.iter().map(InNetwork::to_string).collect(),
+            number: *number,
+        };
+        let mut to_agent = self.0.to_agent.lock();
+        if wanted.is_empty() {
+            to_agent.to_hold.remove(&queue_manager);
+        }
+        to_agent.send(&line, false);
+    }
+
+    /// Which addresses this node could hold, as its interfaces are now.
+    pub fn can_hold(&self) -> AddressAgent {
+        let options = &self.0.options;
+        if !options.mode.is_kernels() || options.interface.is_some() {
+            return AddressAgent { anywhere: true, ..AddressAgent::default() };
+        }
+        let interfaces = Route::open().and_then(|mut route| route.interfaces()).unwrap_or_default();
+        let own = interfaces.iter().flat_map(|interface| &interface.addresses);
+        let own = own.filter(|(ip, _)| !ip.is_loopback());
+        // Those that float say nothing of a place.
+        let own = own.filter(|(ip, prefix)| *prefix < if ip.is_ipv4() { 32 } else { 128 });
+        let own = own.map(|(ip, prefix)| InNetwork { ip: *ip, prefix: *prefix }.to_string()).collect();
+        AddressAgent { own, ..AddressAgent::default() }
+    }
+
+    /// Whether nothing is left here of what went with [`Addresses::set_created`].
+    pub fn is_settled(&self) -> bool {
+        *self.0.settled.borrow() >= self.0.created.lock().1
+    }
+
+    /// Changes when the agent has answered.
+    pub fn settled(&self) -> watch::Receiver<u64> {
+        self.0.settled.subscribe()
     }
 
     /// Does not wait.
     pub fn order(&self, queue_manager: QueueManagerId, order: Order) {
         let is_hold = matches!(order, Order::Hold { .. });
+        let has_none = self.of(queue_manager).is_empty();
         let mut to_agent = self.0.to_agent.lock();
+        if is_hold && has_none {
+            to_agent.to_hold.remove(&queue_manager);
+            return;
+        }
         match is_hold {
             true => to_agent.to_hold.insert(queue_manager),
             false => to_agent.to_hold.remove(&queue_manager),
@@ -242,7 +333,7 @@ impl Addresses {
     }
 
     /// Tells the peers who is connected through the addresses, while these are here; and the agent what they are called.
-    pub async fn tell_peers(self, connected: Arc<Connected>, peers: Arc<Peers>, inboxes: Vec<Inbox>) {
+    pub async fn tell_peers(self, connected: Arc<Connected>, peers: Arc<Peers>, inboxes: Inboxes) {
         let mut known = BTreeSet::new();
         loop {
             let _ = tokio::time::timeout(CLIENTS_SAID_EVERY, connected.changed()).await;
@@ -252,11 +343,11 @@ impl Addresses {
                 known.clone_from(&hardware);
                 self.0.to_agent.lock().send(&Line::Peers { hardware }, false);
             }
-            for inbox in &inboxes {
+            for inbox in &inboxes.of_programs() {
                 let id = inbox.queue_manager();
                 let RoleView::Serving { term, .. } = *inbox.published().role.borrow() else { continue };
-                let here = self.0.options.of(id).filter(|address| self.is_held(address.ip));
-                let here: Vec<_> = here.collect();
+                let mut here = self.of(id);
+                here.retain(|address| self.is_held(address.ip));
                 if !here.is_empty() {
                     let clients = here.into_iter().flat_map(|address| connected.at(address.ip));
                     peers.tell_clients(id, term, clients.collect());
@@ -265,9 +356,9 @@ impl Addresses {
         }
     }
 
-    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
+    fn on_report(&self, report: Report, inboxes: &Inboxes, peers: &Peers) {
         let tell = |id: &QueueManagerId, event: Event| {
-            if let Some(inbox) = inboxes.get(id) {
+            if let Some(inbox) = inboxes.get(*id) {
                 let _ = inbox.deliver_blocking(event);
             }
         };
@@ -313,6 +404,10 @@ impl Addresses {
                 }
                 tell(&QueueManagerId(queue_manager), Event::Interface { is_up });
             }
+            Report::Settled { number } => {
+                drop(seen);
+                self.0.settled.send_replace(number);
+            }
             Report::Conflict { address } => *seen.conflicts.entry(address).or_default() += 1,
             Report::Hardware { own } => {
                 drop(seen);
@@ -351,12 +446,7 @@ impl Addresses {
     }
 
     /// Until the agent is gone, or cannot be relied on: why, if that is known.
-    fn hear(
-        &self,
-        reports: &mut BufReader<UnixStream>,
-        inboxes: &BTreeMap<QueueManagerId, Inbox>,
-        peers: &Peers,
-    ) -> Option<String> {
+    fn hear(&self, reports: &mut BufReader<UnixStream>, inboxes: &Inboxes, peers: &Peers) -> Option<String> {
         let (mut pulse, mut line, mut asked) = (Pulse::default(), String::new(), Instant(0));
         loop {
             match reports.read_line(&mut line) {
@@ -404,7 +494,8 @@ impl Addresses {
 
     /// Whether an interface of this machine has one of the addresses. Where nobody can say, it may.
     fn is_in_kernel(&self) -> bool {
-        let ours = |ip: IpAddr| self.0.options.addresses.iter().any(|address| address.ip == ip);
+        let all = self.all();
+        let ours = |ip: IpAddr| all.iter().any(|address| address.ip == ip);
         let found = || Route::open().and_then(|mut route| route.addresses());
         self.0.options.mode.is_kernels() && found().map_or(true, |all| all.iter().any(|found| ours(found.ip)))
     }
@@ -463,11 +554,7 @@ pub struct Started {
 
 impl Started {
     /// Hears the agent for as long as it lives.
-    pub fn listen(
-        self,
-        inboxes: Arc<BTreeMap<QueueManagerId, Inbox>>,
-        peers: Arc<Peers>,
-    ) -> io::Result<Listening> {
+    pub fn listen(self, inboxes: Inboxes, peers: Arc<Peers>) -> io::Result<Listening> {
         let Started { addresses, mut reports, mut child } = self;
         let to_agent = addresses.clone();
         let (ended, is_ended) = oneshot::channel();

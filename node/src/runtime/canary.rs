@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::failover::CANARY_QUEUE;
@@ -41,7 +43,7 @@ const BODY: &[u8] = b"canary";
 const CLIENTS: u16 = 7201;
 
 /// One for each queue manager that has canaries.
-pub struct Canary {
+struct Canary {
     inbox: Inbox,
     /// The floating address.
     address: Option<IpAddr>,
@@ -69,31 +71,80 @@ impl Rounds {
     }
 }
 
-/// The canaries of this node, and what they count, by queue manager.
-pub fn canaries(
-    config: &Config,
-    inboxes: &BTreeMap<QueueManagerId, Inbox>,
-    tls: &Option<Arc<Tls>>,
-) -> (Vec<Canary>, Vec<(String, Arc<Rounds>)>) {
-    let canary = |id: &QueueManagerId| {
-        let inbox = inboxes.get(id)?.clone();
-        Some(Canary {
-            inbox,
-            address: config.canary_address(*id),
-            own: config.this().info.client_address.clone(),
-            tls: tls.clone(),
-            identity: config.canaries.identity.clone(),
-            rounds: Arc::default(),
-        })
-    };
-    let canaries: Vec<Canary> = config.canaries.queue_managers.iter().filter_map(canary).collect();
-    let named = |canary: &Canary| (canary.inbox.name().to_string(), canary.rounds.clone());
-    let rounds = canaries.iter().map(named).collect();
-    (canaries, rounds)
+/// What the canaries of a node count, by the name of the queue manager. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct AllRounds(Arc<Mutex<BTreeMap<String, Arc<Rounds>>>>);
+
+impl AllRounds {
+    pub fn all(&self) -> Vec<(String, Arc<Rounds>)> {
+        self.0.lock().iter().map(|(name, rounds)| (name.clone(), rounds.clone())).collect()
+    }
+}
+
+/// The canaries of this node: those of the cluster file from the start, others with the cluster's records. They end with this.
+pub struct Canaries {
+    config: Arc<Config>,
+    tls: Option<Arc<Tls>>,
+    rounds: AllRounds,
+    /// Which address each tries.
+    running: BTreeMap<QueueManagerId, (Option<IpAddr>, Inbox, JoinHandle<()>)>,
+}
+
+impl Canaries {
+    pub fn new(config: Arc<Config>, tls: Option<Arc<Tls>>) -> Canaries {
+        Canaries { config, tls, rounds: AllRounds::default(), running: BTreeMap::new() }
+    }
+
+    pub fn rounds(&self) -> AllRounds {
+        self.rounds.clone()
+    }
+
+    /// Those of the cluster file.
+    pub fn start(&mut self, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
+        for id in self.config.canaries.queue_managers.clone() {
+            if let Some(inbox) = inboxes.get(&id) {
+                self.set(inbox, self.config.canary_address(id));
+            }
+        }
+    }
+
+    /// It is tried from here on, at this address.
+    pub fn set(&mut self, inbox: &Inbox, address: Option<IpAddr>) {
+        let id = inbox.queue_manager();
+        if self.running.get(&id).is_some_and(|(before, ..)| *before == address) {
+            return;
+        }
+        self.end(id);
+        let rounds = Arc::<Rounds>::default();
+        let canary = Canary {
+            inbox: inbox.clone(),
+            address,
+            own: self.config.this().info.client_address.clone(),
+            tls: self.tls.clone(),
+            identity: self.config.canaries.identity.clone(),
+            rounds: rounds.clone(),
+        };
+        self.rounds.0.lock().insert(inbox.name().to_string(), rounds);
+        self.running.insert(id, (address, inbox.clone(), tokio::spawn(canary.watch())));
+    }
+
+    /// It is not tried any more.
+    pub fn end(&mut self, queue_manager: QueueManagerId) {
+        if let Some((_, inbox, task)) = self.running.remove(&queue_manager) {
+            task.abort();
+            self.rounds.0.lock().remove(inbox.name().as_str());
+        }
+    }
+}
+
+impl Drop for Canaries {
+    fn drop(&mut self) {
+        self.running.values().for_each(|(_, _, task)| task.abort());
+    }
 }
 
 impl Canary {
-    pub async fn watch(self) {
+    async fn watch(self) {
         let mut due = tokio::time::interval(EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut line: Option<(String, QueueClient<Channel>)> = None;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::addresses::{Addresses, Counts};
-use super::canary::Rounds;
+use super::canary::AllRounds;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::listener::http::Source;
@@ -24,7 +24,7 @@ pub fn sources(
     peers: Arc<Peers>,
     stores: &Stores,
     addresses: Option<Addresses>,
-    rounds: Vec<(String, Arc<Rounds>)>,
+    rounds: AllRounds,
 ) -> Vec<Source> {
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
@@ -97,11 +97,11 @@ fn publish_peers(page: &mut Page, peers: &Peers) {
 }
 
 fn publish_addresses(page: &mut Page, all: &Addresses) {
-    for address in &all.options().addresses {
+    for address in &all.all() {
         let ip = address.ip.to_string();
         let labels = [("queue_manager", address.name.as_str()), ("address", ip.as_str())];
         let Counts { moves, conflicts, tickled } = all.counts(address);
-        let is_held = all.options().mode != Mode::DryRun && all.is_held(address.ip);
+        let is_held = all.mode() != Mode::DryRun && all.is_held(address.ip);
         page.add(&catalog::ADDRESS_HELD, &labels, f64::from(is_held));
         page.add(&catalog::ADDRESS_TAKEN, &labels, moves as f64);
         page.add(&catalog::ADDRESS_CONFLICTS, &labels, conflicts as f64);
@@ -109,8 +109,8 @@ fn publish_addresses(page: &mut Page, all: &Addresses) {
     }
 }
 
-fn publish_rounds(page: &mut Page, rounds: &[(String, Arc<Rounds>)]) {
-    for (queue_manager, rounds) in rounds {
+fn publish_rounds(page: &mut Page, rounds: &AllRounds) {
+    for (queue_manager, rounds) in rounds.all() {
         let queue_manager = ("queue_manager", queue_manager.as_str());
         let (good, failed, took_us) = rounds.figures();
         page.add(&catalog::CANARY_ROUNDS, &[queue_manager, ("result", "good")], good as f64);

@@ -4,36 +4,66 @@
 //! Nothing else remembers what was made and what was not. A record whose queue manager is not here begins it, with whatever log and
 //! store have of it; one that was deleted is removed from both, each time a node starts, which costs nothing where nothing is left. So
 //! a crash in the middle, a node that was away, and one that lost its disk are the same case.
+//!
+//! So it is with where they should be: the mind, the address agent, the canaries and the ports are told what the record says, whenever it
+//! says something else. When what went is gone, the nodes' own is told so (`replica/arranging.rs`), and which addresses this node
+//! could hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use trimaran_proto::replica::v1::Registered;
+use trimaran_proto::replica::v1::{AddressAgent, Registered};
 
+use super::addresses::Addresses;
+use super::canary::Canaries;
 use super::directories;
 use super::fatal::{FatalReason, fatal};
-use super::minds::Minds;
+use super::minds::{Minds, placement_of};
 use super::recover::{Expected, in_doubt};
 use crate::consensus::membership_from_wire;
-use crate::types::{Index, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts};
+use crate::qmgr::register::floating;
+use crate::replica::{Event, Inbox, Placement};
+use crate::types::{InNetwork, Index, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts};
+use crate::vip::Mode;
+
+/// How often it is looked which addresses this node could hold.
+const AGENT_LOOK: Duration = Duration::from_secs(5);
 
 pub struct Keeper {
     minds: Minds,
+    canaries: Canaries,
     /// Nothing of them is left here.
     removed: BTreeSet<QueueManagerId>,
+    /// What the minds of queue managers that were created were told, or began with.
+    placed: BTreeMap<QueueManagerId, (Placement, bool)>,
+    /// The change of addresses up to which the records are followed, but for what has yet to go.
+    revision: u64,
+    told_revision: u64,
+    told_agent: Option<AddressAgent>,
 }
 
 impl Keeper {
-    pub fn new(minds: Minds) -> Keeper {
-        Keeper { minds, removed: BTreeSet::new() }
+    pub fn new(minds: Minds, canaries: Canaries) -> Keeper {
+        Keeper {
+            minds,
+            canaries,
+            removed: BTreeSet::new(),
+            placed: BTreeMap::new(),
+            revision: 0,
+            told_revision: 0,
+            told_agent: None,
+        }
     }
 
     /// Follows the records until the node stops; then the minds are handed back as they are.
     pub async fn keep(mut self, mut stopping: watch::Receiver<bool>) -> Minds {
         let cluster = self.minds.shared.inboxes.get(QueueManagerId::CLUSTER);
-        let Some(mut register) = cluster.map(|inbox| inbox.published().register.clone()) else {
-            return self.minds;
-        };
+        let Some(cluster) = cluster else { return self.minds };
+        let mut register = cluster.published().register.clone();
+        let settled = self.minds.addresses.as_ref().map(Addresses::settled);
+        let mut settled = settled.unwrap_or_else(|| watch::channel(0).1);
+        let mut looks = tokio::time::interval(AGENT_LOOK);
         loop {
             if *stopping.borrow() {
                 return self.minds;
@@ -45,12 +75,80 @@ impl Keeper {
             {
                 self.follow(record).await;
             }
-            tokio::select! {
-                changed = register.changed() => if changed.is_err() {
-                    return self.minds;
-                },
-                _ = stopping.wait_for(|stopping| *stopping) => return self.minds,
+            self.open_floating(all());
+            self.revision = all().map(|record| record.revision).max().unwrap_or(0);
+            loop {
+                self.tell_followed(&cluster).await;
+                let is_to_look = tokio::select! {
+                    changed = register.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return self.minds,
+                    },
+                    Ok(()) = settled.changed() => false,
+                    _ = looks.tick() => true,
+                    _ = stopping.wait_for(|stopping| *stopping) => return self.minds,
+                };
+                if is_to_look {
+                    self.tell_agent(&cluster).await;
+                }
             }
+        }
+    }
+
+    /// All that went is gone, here.
+    async fn tell_followed(&mut self, cluster: &Inbox) {
+        let is_settled = self.minds.addresses.as_ref().is_none_or(Addresses::is_settled);
+        if is_settled && self.revision > self.told_revision {
+            self.told_revision = self.revision;
+            let _ = cluster.deliver(Event::RegisterFollowed { revision: self.revision }).await;
+        }
+    }
+
+    async fn tell_agent(&mut self, cluster: &Inbox) {
+        let agent = match &self.minds.addresses {
+            Some(addresses) => addresses.can_hold(),
+            None => no_agent(),
+        };
+        if self.told_agent.as_ref() != Some(&agent) {
+            self.told_agent = Some(agent.clone());
+            let _ = cluster.deliver(Event::AddressAgent(Box::new(agent))).await;
+        }
+    }
+
+    /// A listener may be at an address that is elsewhere just now.
+    fn open_floating<'a>(&self, records: impl Iterator<Item = &'a Registered>) {
+        let of_file = self.minds.shared.config.floating.keys().copied();
+        let created = records.flat_map(|record| floating(&record.addresses).map(|address| address.ip));
+        self.minds.shared.floating.set(of_file.chain(created));
+    }
+
+    /// Of a queue manager that was created and is here: what its record says of its place is so from here on.
+    async fn place(&mut self, record: &Registered) {
+        let (minds, id) = (&self.minds, QueueManagerId(record.id));
+        let Some(inbox) = minds.shared.inboxes.get(id) else { return };
+        let said = (placement_of(record), record.canary);
+        if self.placed.insert(id, said).is_some_and(|before| before != said) {
+            let (placement, canary) = said;
+            let _ = inbox.deliver(Event::Arranged { placement, canary }).await;
+        }
+        let addresses: Vec<InNetwork> = floating(&record.addresses).collect();
+        match minds.addresses.as_ref().filter(|held| held.may_have(id)) {
+            Some(held) => held.set_created(id, inbox.name(), &addresses),
+            None => {
+                let what = format!("addresses of queue manager {} cannot be on this node", inbox.name());
+                match addresses.is_empty() {
+                    true => minds.standing.take_back(&what),
+                    false => minds.standing.report(format!("{what}: it {}", no_agent().refusal)),
+                }
+            }
+        }
+        let is_dry_run = minds.addresses.as_ref().is_none_or(|held| held.mode() == Mode::DryRun);
+        match record.canary {
+            true => {
+                let address = addresses.first().map(|address| address.ip).filter(|_| !is_dry_run);
+                self.canaries.set(&inbox, address);
+            }
+            false => self.canaries.end(id),
         }
     }
 
@@ -64,7 +162,10 @@ impl Keeper {
         match (record.deleted, self.minds.shared.inboxes.get(id)) {
             (true, _) if self.removed.contains(&id) => {}
             (true, _) => self.remove(id, &record.name).await,
-            (false, None) => self.begin(record).await,
+            (false, None) => {
+                self.begin(record).await;
+                self.placed.insert(id, (placement_of(record), record.canary));
+            }
             (false, Some(here)) if here.name().as_str() == record.name => {}
             (false, Some(here)) => fatal(
                 FatalReason::Configuration,
@@ -76,6 +177,13 @@ impl Keeper {
                 ),
             ),
         }
+        if !record.deleted && !self.is_named(id) {
+            self.place(record).await;
+        }
+    }
+
+    fn is_named(&self, id: QueueManagerId) -> bool {
+        self.minds.shared.config.queue_managers.contains_key(&id)
     }
 
     async fn begin(&mut self, record: &Registered) {
@@ -108,8 +216,9 @@ impl Keeper {
         minds.standing.take_back(&in_doubt(&record.name));
         let beginning = minds.shared.prepare(started);
         // What the cluster file says of it is newer.
-        let named = minds.shared.config.queue_managers.contains_key(&QueueManagerId(record.id));
-        minds.begin(beginning, Some(record).filter(|_| !named));
+        let is_named = self.is_named(QueueManagerId(record.id));
+        let minds = &mut self.minds;
+        minds.begin(beginning, Some(record).filter(|_| !is_named));
         if let Some(inbox) = minds.shared.inboxes.get(QueueManagerId(record.id)) {
             minds.peers.introduce(&inbox).await;
         }
@@ -117,6 +226,14 @@ impl Keeper {
 
     async fn remove(&mut self, id: QueueManagerId, name: &str) {
         let was_here = self.minds.has(id);
+        self.canaries.end(id);
+        self.placed.remove(&id);
+        let name_of = ObjectName::new(name).ok().filter(|_| !self.is_named(id));
+        if let (Some(held), Some(name)) =
+            (self.minds.addresses.as_ref().filter(|held| held.may_have(id)), name_of)
+        {
+            held.set_created(id, &name, &[]);
+        }
         self.minds.end(id).await;
         self.minds.stores.forget(id).await;
         self.removed.insert(id);
@@ -124,6 +241,11 @@ impl Keeper {
             tracing::info!(queue_manager = name, id = id.0, "deleted: nothing of it is left here");
         }
     }
+}
+
+fn no_agent() -> AddressAgent {
+    let refusal = "holds no floating addresses: write mode = \"kernel\" in a section [address] of its cluster file, and start it again";
+    AddressAgent { refusal: refusal.to_owned(), ..AddressAgent::default() }
 }
 
 fn expected(record: &Registered, minds: &Minds) -> Option<Expected> {

@@ -13,6 +13,7 @@ use super::addresses::Addresses;
 use super::driver::Driver;
 use super::hands::NodeHands;
 use super::notices::Standing;
+use super::ports::Floating;
 use super::recover::Started;
 use super::stores::Handles;
 use crate::config::Config;
@@ -33,6 +34,7 @@ pub struct Shared {
     pub began: Instant,
     /// What this node's disk is, by its own number.
     pub disk: u64,
+    pub floating: Floating,
 }
 
 /// A mind that is about to begin: it has its inbox, and does not turn yet.
@@ -104,7 +106,7 @@ impl Minds {
         let addresses = self.addresses.as_ref();
         let hands = NodeHands::new(inbox, &self.stores, self.peers.clone(), self.standing.clone(), addresses);
         let mut options = self.options(&started, record);
-        options.address_tail = addresses.filter(|all| all.has(id)).map(Addresses::tail);
+        options.address_tail = addresses.filter(|all| all.may_have(id)).map(Addresses::tail);
         let replica = Replica::new(options, started.recovered, started.queue_manager, seed());
         let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
         let before = self.tasks.insert(id, tokio::spawn(driver.run()));
@@ -161,8 +163,12 @@ impl Minds {
             account: self.shared.account.clone(),
             speaks: config.speaks,
             system_objects: !is_cluster,
-            canary: config.canaries.queue_managers.contains(&id),
+            canary: match record {
+                Some(record) => record.canary,
+                None => config.canaries.queue_managers.contains(&id),
+            },
             register: is_cluster.then(|| Arc::new(of_file(config))),
+            no_canaries: config.no_canaries(),
             disk: self.shared.disk,
             raises_itself: !is_cluster || self.cluster_raises,
             begins_with: record.filter(|record| !record.of_file).map(begins_with),
@@ -200,13 +206,14 @@ fn of_file(config: &Config) -> Vec<Registered> {
             .get(id)
             .and_then(|placement| placement.preferred)
             .map_or(0, |node| node.0),
+        addresses: config.floating_of(*id),
         of_file: true,
         ..Registered::default()
     };
     config.queue_managers.iter().map(record).collect()
 }
 
-fn placement_of(record: &Registered) -> Placement {
+pub fn placement_of(record: &Registered) -> Placement {
     Placement {
         preferred: (record.preferred != 0).then_some(NodeId(record.preferred)),
         fail_back: FailBack::parse(&record.fail_back).unwrap_or_default(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::select_all;
+use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -43,8 +44,26 @@ pub struct Options {
     /// What the cluster file opens.
     pub fixed: Vec<Port>,
     /// Addresses that may be on another machine when a port is opened on them.
-    pub floating: BTreeSet<IpAddr>,
+    pub floating: Floating,
     pub bounds: Bounds,
+}
+
+/// Floating addresses, which come and go with queue managers that are created. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Floating(Arc<Mutex<BTreeSet<IpAddr>>>);
+
+impl Floating {
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> Floating {
+        Floating(Arc::new(Mutex::new(addresses.into_iter().collect())))
+    }
+
+    pub fn set(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        *self.0.lock() = addresses.into_iter().collect();
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.0.lock().contains(&address)
+    }
 }
 
 /// Ports that are open, and those that could not be.
@@ -315,7 +334,7 @@ where
 
     fn open(&mut self, port: &Port, view: usize) -> (PortState, i64, String) {
         let name = port.listener.as_deref().unwrap_or_default();
-        let floats = self.options.floating.contains(&port.address.ip());
+        let floats = self.options.floating.has(port.address.ip());
         match listen(port.address, port.backlog, floats).and_then(TcpListener::from_std) {
             Ok(socket) => {
                 self.failed.remove(port);

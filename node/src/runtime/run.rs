@@ -17,19 +17,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::addresses::{self, Addresses};
+use super::canary::{AllRounds, Canaries};
 use super::channels::Channels;
 use super::directories::Places;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::keeper::Keeper;
 use super::minds::{self, Beginning, Minds, Shared};
 use super::notices::{self, Standing};
-use super::ports::Ports;
+use super::ports::{Floating, Ports};
 use super::recover::Started;
 use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::threads::Deck;
-use super::{again, canary, clock, diagnostics, directories, figures, ports, threads};
+use super::{again, clock, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::listener::ports::{Bounds, Port, PortView};
 use crate::listener::{self, Accepted, Client, Connected, Listener, NodeHandle};
@@ -177,7 +178,7 @@ impl Sockets {
 
 /// The one of these that floats: it may be on another machine now.
 fn floating(config: &Config, addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    addresses.iter().copied().find(|address| config.floating.contains(&address.ip()))
+    addresses.iter().copied().find(|address| config.floating.contains_key(&address.ip()))
 }
 
 /// A node that was killed just now may have the port still, and its agent has it for as long as it takes to remove the
@@ -239,7 +240,9 @@ impl Node {
             session_ids: Arc::default(),
             began,
             disk,
+            floating: Floating::new(config.floating.keys().copied()),
         };
+        let floating = shared.floating.clone();
         let cluster_raises = minds::cluster_raises(&started);
         let beginnings: Vec<Beginning> = started.into_iter().map(|one| shared.prepare(one)).collect();
         let stores = opened.start(inboxes.clone(), &standing)?;
@@ -270,15 +273,18 @@ impl Node {
             cluster_raises,
         );
         beginnings.into_iter().for_each(|beginning| minds.begin(beginning, None));
-        let keeper = tokio::spawn(Keeper::new(minds).keep(stopping_seen.clone()));
+        let mut canaries = Canaries::new(config.clone(), tls.clone());
+        let rounds = canaries.rounds();
+        canaries.start(&inboxes.all());
+        let keeper = tokio::spawn(Keeper::new(minds, canaries).keep(stopping_seen.clone()));
 
-        let agent = agent.map(|agent| agent.listen(inboxes.all(), peers.clone())).transpose();
+        let agent = agent.map(|agent| agent.listen(inboxes.clone(), peers.clone())).transpose();
         let agent = agent.map_err(|error| system("start a thread", error))?;
 
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
         let (closing, closing_seen) = watch::channel(false);
         let (port_views, port_views_seen) = watch::channel(Vec::new());
-        let floating = addresses.as_ref().map_or_else(|| watch::channel(Vec::new()).1, Addresses::floating);
+        let shown = addresses.as_ref().map_or_else(|| watch::channel(Vec::new()).1, Addresses::floating);
         let handle = Arc::new(NodeHandle {
             cluster: config.cluster.clone(),
             node: config.node,
@@ -288,11 +294,10 @@ impl Node {
             inboxes: inboxes.clone(),
             nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
             warnings: warnings_seen,
-            addresses: floating,
+            addresses: shown,
             ports: port_views_seen,
             stopping: stopping_seen,
         });
-        let (canaries, rounds) = canary::canaries(&config, &inboxes.all(), &tls);
         let listeners = start_listeners(
             &config,
             &tls,
@@ -303,6 +308,7 @@ impl Node {
             &stores,
             addresses.clone(),
             rounds,
+            floating,
             port_views,
             closing_seen,
             &for_clients,
@@ -322,10 +328,9 @@ impl Node {
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
             tokio::spawn(feed_watchdog(inboxes.clone())),
         ];
-        helpers.extend(canaries.into_iter().map(|canary| tokio::spawn(canary.watch())));
         if let Some(addresses) = addresses {
             let connected = listeners.connected.clone();
-            helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), inboxes.of_programs())));
+            helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), inboxes.clone())));
         }
         for warning in config.standing_warnings().into_iter().chain(config.unheard_addresses()) {
             tracing::warn!("{warning}");
@@ -474,7 +479,8 @@ fn start_listeners(
     peers: &Arc<Peers>,
     stores: &Stores,
     addresses: Option<Addresses>,
-    rounds: Vec<(String, Arc<canary::Rounds>)>,
+    rounds: AllRounds,
+    floating: Floating,
     port_views: watch::Sender<Vec<PortView>>,
     closing: watch::Receiver<bool>,
     for_clients: &runtime::Handle,
@@ -526,7 +532,7 @@ fn start_listeners(
     }
     let options = ports::Options {
         fixed,
-        floating: config.floating.clone(),
+        floating,
         bounds: Bounds { strangers: config.lets_strangers_in(), ports_max: ports_max() },
     };
     let until = closing.clone();

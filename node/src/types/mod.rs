@@ -20,6 +20,7 @@ pub mod inspected;
 pub mod role;
 pub mod run_state;
 pub mod ends;
+pub mod network;
 pub mod unit;
 pub mod version;
 pub mod limits;
@@ -40,6 +41,7 @@ pub use message::{
 };
 pub use message_selector::{MessageSelector, SelectorError};
 pub use name::ObjectName;
+pub use network::InNetwork;
 pub use pieces::Pieces;
 pub use reason::{CompletionCode, Reason};
 pub use report::{Cause, ReportData, ReportOptions};

@@ -57,6 +57,14 @@ pub enum Bug {
     AheadForGood,
     /// A channel takes one connection more than MAXINST says.
     OnePlaceMore,
+    /// Who creates a queue manager that is there is told that it was created.
+    CreateTwice,
+    /// A start follows its records though its log has deletions that are not applied yet.
+    BeginDeleted,
+    /// An address that was given up is another queue manager's before every node has followed.
+    GiveAwayAtOnce,
+    /// A command server puts its replies beside the unit of work in which it got the command.
+    ReplyBeside,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -22,10 +22,14 @@ impl Version {
     pub const RECORDS: Version = Version(3);
     /// What administrators change is kept in a trail (`qmgr/trail.rs`), and changes say in which language they were asked for.
     pub const TRAIL: Version = Version(4);
+    /// Records of queue managers that were created have floating addresses and canaries, and are changed (`qmgr/register.rs`).
+    pub const PLACES: Version = Version(5);
 }
 
 const _: () = assert!(
-    Version::FIRST.0 < Version::RECORDS.0 && Version::RECORDS.0 < Version::TRAIL.0,
+    Version::FIRST.0 < Version::RECORDS.0
+        && Version::RECORDS.0 < Version::TRAIL.0
+        && Version::TRAIL.0 < Version::PLACES.0,
     "what is new comes after what there was"
 );
 
@@ -46,7 +50,7 @@ pub struct Speaks {
 
 impl Speaks {
     /// What this release speaks: everything that this code can read.
-    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::TRAIL };
+    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::PLACES };
 
     /// As a release that speaks nothing newer than that: tests run it beside this one.
     pub fn up_to(newest: Version) -> Speaks {
@@ -120,7 +124,7 @@ mod tests {
              that the other nodes run"
         );
         let older = Speaks::RELEASE.check("the message store", Version(1)).unwrap_err().to_string();
-        assert!(older.contains("speaks versions 2 to 4: start a release that speaks both"), "{older}");
+        assert!(older.contains("speaks versions 2 to 5: start a release that speaks both"), "{older}");
         assert_eq!(old.check("entry 7", Version::FIRST), Ok(()));
     }
 

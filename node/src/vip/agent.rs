@@ -27,13 +27,13 @@ use super::keeper::Act;
 use super::netlink::{Changes, Found, Route};
 use super::orders::{Line, Report, Said, encode};
 use super::place::{Place, Unsettled, not_allowed};
-use super::policy::{LIFETIME, Order};
+use super::policy::{LATENESS, LIFETIME, Order};
 use super::program::{Ended, Verb};
 use super::strays::{self, Stray};
 use super::tickle::{self, Raw, Tickles};
 use super::trouble::Trouble;
-use super::{Mode, Options};
-use crate::types::{Ends, Instant, QueueManagerId, Term};
+use super::{Address, Mode, Options};
+use crate::types::{Ends, InNetwork, Instant, ObjectName, QueueManagerId, Term};
 
 /// Whoever answers so soon after it was taken had it before.
 const PROBE_WINDOW: Duration = Duration::from_millis(200);
@@ -70,6 +70,8 @@ struct Agent {
     cut_off: BTreeSet<QueueManagerId>,
     /// Releases that are answered when the addresses are gone.
     owed: BTreeMap<QueueManagerId, Instant>,
+    /// The newest line with addresses of a queue manager that was created, if it is not answered.
+    unsettled: Option<u64>,
     /// What the node was told that is here, and whether it wants to know.
     told: BTreeSet<IpAddr>,
     is_asked: bool,
@@ -127,7 +129,7 @@ impl Agent {
             let changes = Changes::open().map_err(netlink)?;
             let before = list(&mut route)?;
             found = strays::remove(&mut route, &options.addresses, &before, |_| true)
-                .map_err(|error| not_allowed(&options.addresses[0], &error))?;
+                .map_err(|error| format!("floating addresses: {}", not_allowed(&error)))?;
             let interfaces = list(&mut route)?;
             for place in &mut places {
                 Fence::remove(place.address.ip);
@@ -137,7 +139,7 @@ impl Agent {
                     Err(Unsettled::Unfit(sentence)) => return Err(sentence),
                 }
             }
-            let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
+            let raw = Raw::open().map_err(|error| format!("floating addresses: {}", not_allowed(&error)))?;
             kernel = Some(Kernel { route, changes, raw });
         }
         for place in &mut places {
@@ -158,6 +160,7 @@ impl Agent {
             peers: BTreeSet::new(),
             cut_off: BTreeSet::new(),
             owed: BTreeMap::new(),
+            unsettled: None,
             told: BTreeSet::new(),
             is_asked: false,
             unread: Vec::new(),
@@ -219,6 +222,7 @@ impl Agent {
                 self.look_at_program(number);
             }
             self.look_at_left();
+            self.take_out_left();
             self.answer_releases();
             self.tell_clients();
             self.say_what_is_here();
@@ -243,7 +247,8 @@ impl Agent {
             .iter()
             .flat_map(|place| {
                 let program = place.program.as_ref().and_then(|program| program.next(now));
-                [place.keeper.next(), place.next_announcement, program, place.release_at]
+                let leaves = place.leaves_by.filter(|by| *by > now);
+                [place.keeper.next(), place.next_announcement, program, place.release_at, leaves]
             })
             .chain(self.tickles.values().map(Tickles::next))
             .flatten()
@@ -279,6 +284,10 @@ impl Agent {
                 Said::Peers(hardware) => self.peers = hardware,
                 Said::Order(queue_manager, order) => drop(orders.insert(queue_manager, order)),
                 Said::Tickle(queue_manager, clients) => self.note_clients(queue_manager, clients),
+                Said::Addresses(queue_manager, name, addresses, number) => {
+                    self.unsettled = Some(number);
+                    self.set_addresses(queue_manager, &name, &addresses);
+                }
             }
         }
         Ok(orders)
@@ -345,9 +354,10 @@ impl Agent {
         let places = &self.places;
         let is_to_go =
             |found: &Found| strays::is_stray(found) && !places.iter().any(|place| place.is_own(found, now));
+        let addresses: Vec<Address> = places.iter().map(|place| place.address.clone()).collect();
         let removed = route
             .interfaces()
-            .and_then(|interfaces| strays::remove(route, &self.options.addresses, &interfaces, is_to_go));
+            .and_then(|interfaces| strays::remove(route, &addresses, &interfaces, is_to_go));
         match removed {
             Ok(found) => self.report_strays(&found),
             Err(error) => tracing::error!(%error, "an address that no agent put there cannot be removed"),
@@ -356,21 +366,22 @@ impl Agent {
 
     /// All that were found.
     fn report_strays(&mut self, strays: &[Stray]) {
-        let now = (self.clock)();
-        for number in 0..self.places.len() {
-            let ip = self.places[number].address.ip;
-            let sentences = |is_left: bool| {
-                let found = strays.iter().filter(|stray| stray.ip == ip && stray.is_left == is_left);
-                found.map(|stray| stray.sentence.as_str()).collect::<Vec<_>>().join("; ")
-            };
-            match sentences(true) {
-                none if none.is_empty() => self.is_over(number, Trouble::Left),
-                left => self.trouble(number, Trouble::Left, left, None),
-            }
-            let removed = sentences(false);
-            if !removed.is_empty() {
-                self.trouble(number, Trouble::Removed, removed, Some(now + SHOWN_FOR));
-            }
+        (0..self.places.len()).for_each(|number| self.report_strays_of(number, strays));
+    }
+
+    fn report_strays_of(&mut self, number: usize, strays: &[Stray]) {
+        let (now, ip) = ((self.clock)(), self.places[number].address.ip);
+        let sentences = |is_left: bool| {
+            let found = strays.iter().filter(|stray| stray.ip == ip && stray.is_left == is_left);
+            found.map(|stray| stray.sentence.as_str()).collect::<Vec<_>>().join("; ")
+        };
+        match sentences(true) {
+            none if none.is_empty() => self.is_over(number, Trouble::Left),
+            left => self.trouble(number, Trouble::Left, left, None),
+        }
+        let removed = sentences(false);
+        if !removed.is_empty() {
+            self.trouble(number, Trouble::Removed, removed, Some(now + SHOWN_FOR));
         }
     }
 
@@ -450,8 +461,7 @@ impl Agent {
     }
 
     fn follow(&mut self, queue_manager: QueueManagerId, order: Order) {
-        let numbers =
-            (0..self.places.len()).filter(|n| self.places[*n].address.queue_manager == queue_manager);
+        let numbers = (0..self.places.len()).filter(|n| self.places[*n].is_of(queue_manager));
         for number in numbers.collect::<Vec<_>>() {
             let place = &mut self.places[number];
             let is_hold = matches!(order, Order::Hold { .. });
@@ -469,6 +479,107 @@ impl Agent {
         if let Order::Release { deadline } = order {
             self.owed.insert(queue_manager, deadline);
             self.answer_releases();
+        }
+    }
+
+    /// Of a queue manager that was created. Whatever the node says, nothing of the file's is touched.
+    fn set_addresses(&mut self, queue_manager: QueueManagerId, name: &str, wanted: &[InNetwork]) {
+        let Ok(name) = ObjectName::new(name) else { return };
+        if self.options.of(queue_manager).next().is_some() {
+            return tracing::error!(%name, "its addresses are said by the cluster file, and by nobody else");
+        }
+        for number in 0..self.places.len() {
+            let place = &self.places[number];
+            let Address { ip, prefix, .. } = place.address;
+            if place.is_of(queue_manager) && !wanted.contains(&InNetwork { ip, prefix }) {
+                self.let_leave(number);
+            }
+        }
+        for address in wanted {
+            let has = |place: &Place| place.address.ip == address.ip;
+            match self.places.iter().find(|place| has(place)) {
+                None => self.add_place(queue_manager, &name, *address),
+                Some(place) if place.is_of(queue_manager) && place.address.prefix == address.prefix => {}
+                Some(place) => tracing::error!(
+                    address = %address.ip,
+                    queue_manager = %name,
+                    other = %place.address.name,
+                    "the address is another one's here: it is held for that one only"
+                ),
+            }
+        }
+        self.report_interfaces();
+    }
+
+    /// It goes now. What the kernel did not remove ends by itself.
+    fn let_leave(&mut self, number: usize) {
+        let now = (self.clock)();
+        self.places[number].leaves_by = Some(now);
+        let act = self.places[number].keeper.let_go();
+        self.carry_out(number, act, None);
+        let place = &mut self.places[number];
+        if place.troubles.stands(Trouble::Failed) {
+            place.leaves_by = Some(now + LIFETIME + LATENESS);
+        }
+    }
+
+    /// As at the start: whoever has it on this machine, and what an earlier agent left, goes first.
+    fn add_place(&mut self, queue_manager: QueueManagerId, name: &ObjectName, address: InNetwork) {
+        let now = (self.clock)();
+        let is_free = |number: &usize| self.places.iter().all(|place| place.address.number != *number);
+        let number = (0..).find(is_free).expect("there are fewer addresses than numbers");
+        let InNetwork { ip, prefix } = address;
+        let address = Address { queue_manager, name: name.clone(), ip, prefix, number };
+        let mut place = Place::new(address.clone(), &self.options);
+        let mut strays = Vec::new();
+        if let Some(Kernel { route, .. }) = &mut self.kernel {
+            Fence::remove(ip);
+            let interfaces = route.interfaces();
+            let removed = interfaces.and_then(|interfaces| {
+                strays = strays::remove(route, std::slice::from_ref(&address), &interfaces, |_| true)?;
+                route.interfaces()
+            });
+            place.problem = match removed {
+                Err(error) => Some(format!("address {ip} of queue manager {name}: {}", plain::error(error))),
+                Ok(interfaces) => match place.settle(&self.options, &interfaces, now) {
+                    Ok(()) => None,
+                    Err(Unsettled::Nowhere(sentence) | Unsettled::Unfit(sentence)) => Some(sentence),
+                },
+            };
+        }
+        let problem = place.problem.clone();
+        self.places.push(place);
+        let last = self.places.len() - 1;
+        if self.places[last].program.is_some() {
+            self.release_again(last);
+            // Not to be held before.
+            self.places[last].releases_again = false;
+        }
+        self.report_strays_of(last, &strays);
+        if let Some(problem) = problem {
+            self.trouble(last, Trouble::Nowhere, problem, None);
+        }
+    }
+
+    /// Those that have left are forgotten, and with the last of them the node is answered.
+    fn take_out_left(&mut self) {
+        let now = (self.clock)();
+        while let Some(number) = self.places.iter().position(|place| place.has_left(now)) {
+            let place = self.places.remove(number);
+            let address = place.address.ip;
+            if place.fence.is_some() {
+                Fence::remove(address);
+            }
+            for trouble in place.troubles.standing() {
+                self.report(&Report::Trouble { address, trouble, sentence: None });
+            }
+            tracing::info!(%address, queue_manager = %place.address.name, "no address of the queue manager any more");
+            self.report_interfaces();
+        }
+        if !self.places.iter().any(|place| place.leaves_by.is_some())
+            && let Some(number) = self.unsettled.take()
+        {
+            self.report(&Report::Settled { number });
         }
     }
 
@@ -751,7 +862,6 @@ mod tests {
 
     use super::*;
     use crate::types::{ObjectName, Term};
-    use crate::vip::Address;
 
     const ID: QueueManagerId = QueueManagerId(1);
 
@@ -821,6 +931,93 @@ mod tests {
         assert!(rest.contains(&holding(&[])), "nobody renews it: {rest:?}");
         drop((node, report));
         agent.join().unwrap().unwrap();
+    }
+
+    fn created(queue_manager: u32, addresses: &[&str], number: u64) -> Vec<u8> {
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        encode(&Line::Addresses { queue_manager, name: "NEW".into(), addresses, number })
+    }
+
+    #[test]
+    fn addresses_of_queue_managers_that_are_created_come_and_go_while_it_runs() {
+        let name = ObjectName::new("QM").unwrap();
+        let of_file = Address { queue_manager: ID, name, ip: [10, 0, 0, 50].into(), prefix: 24, number: 0 };
+        let options = Options {
+            mode: Mode::DryRun,
+            addresses: vec![of_file],
+            interface: None,
+            program: None,
+            program_limit: Duration::from_secs(1),
+            peers: Vec::new(),
+        };
+        let (mut node, control) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || run(options, control, now));
+        let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
+        let mut report = move || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        let holding =
+            |of: &[[u8; 4]]| Report::Holding { addresses: of.iter().map(|ip| IpAddr::from(*ip)).collect() };
+        assert_eq!(report(), Report::Ready);
+
+        let hold = |of: u32| {
+            let deadline = now() + 60 * LIFETIME;
+            encode(&Line::new(QueueManagerId(of), Order::Hold { term: Term(3), deadline }))
+        };
+        let both = ["10.0.0.60/24", "10.0.0.61/24"];
+        node.write_all(&[created(65_536, &both, 1), hold(65_536)].concat()).unwrap();
+        for _ in both {
+            assert!(matches!(report(), Report::Taken { queue_manager: 65_536, .. }));
+        }
+        assert_eq!(report(), Report::Settled { number: 1 });
+        assert_eq!(report(), holding(&[[10, 0, 0, 60], [10, 0, 0, 61]]));
+
+        // Neither the file's nor another one's becomes somebody else's by that.
+        node.write_all(&[created(1, &[], 2), created(65_537, &["10.0.0.50/24", "10.0.0.60/24"], 3)].concat())
+            .unwrap();
+        node.write_all(&hold(65_537)).unwrap();
+        assert_eq!(report(), Report::Settled { number: 3 });
+        node.write_all(&created(65_536, &["10.0.0.61/24"], 4)).unwrap();
+        assert_eq!(report(), Report::Settled { number: 4 }, "it is not here any more when that is said");
+        assert_eq!(report(), holding(&[[10, 0, 0, 61]]));
+        node.write_all(&[created(65_537, &["10.0.0.60/24"], 5), hold(65_537)].concat()).unwrap();
+        assert!(matches!(report(), Report::Taken { queue_manager: 65_537, .. }));
+        assert_eq!(report(), Report::Settled { number: 5 });
+    }
+
+    #[test]
+    fn what_a_program_holds_is_gone_when_it_has_released_it() {
+        let (mut node, mut report, directory) =
+            with_program(RELEASES_LATER, Duration::from_secs(60), &[], |report| {
+                matches!(report, Report::Ready | Report::Taken { .. } | Report::Settled { .. })
+            });
+        assert_eq!(report(), Report::Ready);
+        node.write_all(&created(65_536, &["10.0.0.60/24"], 1)).unwrap();
+        assert_eq!(report(), Report::Settled { number: 1 });
+        loop {
+            // Not before the program was called to release it, as at a start.
+            let deadline = now() + 2 * LIFETIME;
+            let hold = Order::Hold { term: Term(3), deadline };
+            node.write_all(&encode(&Line::new(QueueManagerId(65_536), hold))).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            if called(&directory).iter().any(|line| line.starts_with("acquire 10.0.0.60")) {
+                break;
+            }
+        }
+        assert!(matches!(report(), Report::Taken { queue_manager: 65_536, .. }));
+        node.write_all(&created(65_536, &[], 2)).unwrap();
+        let asked = now();
+        assert_eq!(report(), Report::Settled { number: 2 });
+        assert!(now().since(asked) >= FAILED_FOR, "its first release failed");
+        let of_it: Vec<String> =
+            called(&directory).into_iter().filter(|line| line.contains("10.0.0.60")).collect();
+        assert_eq!(
+            of_it,
+            [
+                "release 10.0.0.60 NEW 0",
+                "acquire 10.0.0.60 NEW 3",
+                "release 10.0.0.60 NEW 0",
+                "release 10.0.0.60 NEW 0"
+            ]
+        );
     }
 
     /// A node's end of the pair, and an agent that calls this script for 10.0.0.50 and these.

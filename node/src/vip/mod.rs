@@ -23,12 +23,13 @@ pub mod place;
 pub mod trouble;
 pub mod agent;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use caps::{CapSet, Capability};
 
+use crate::types::network::{is_near, network_of, role_of};
 use crate::types::{ObjectName, QueueManagerId};
 use netlink::Interface;
 
@@ -163,54 +164,6 @@ impl Options {
     }
 }
 
-/// Whether `other` lies in the network of an address, and is not the address itself.
-fn is_near(ip: IpAddr, prefix: u8, other: IpAddr) -> bool {
-    let shift = |bits: u8| bits.saturating_sub(prefix);
-    match (ip, other) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            a != b && a.to_bits().checked_shr(shift(32).into()) == b.to_bits().checked_shr(shift(32).into())
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            a != b && a.to_bits().checked_shr(shift(128).into()) == b.to_bits().checked_shr(shift(128).into())
-        }
-        _ => false,
-    }
-}
-
-/// The network of an address, as people write it.
-pub fn network_of(ip: IpAddr, prefix: u8) -> String {
-    let first: IpAddr = match ip {
-        IpAddr::V4(ip) => {
-            Ipv4Addr::from_bits(ip.to_bits() & !u32::MAX.checked_shr(prefix.into()).unwrap_or(0)).into()
-        }
-        IpAddr::V6(ip) => {
-            Ipv6Addr::from_bits(ip.to_bits() & !u128::MAX.checked_shr(prefix.into()).unwrap_or(0)).into()
-        }
-    };
-    format!("{first}/{prefix}")
-}
-
-/// What an address is in a network of this length, if no machine can have it.
-pub fn role_of(ip: IpAddr, prefix: u8) -> Option<&'static str> {
-    match ip {
-        // A line between two machines has neither.
-        IpAddr::V4(_) if prefix > 30 => None,
-        IpAddr::V4(ip) => {
-            let hosts = u32::MAX >> prefix;
-            match ip.to_bits() & hosts {
-                0 => Some("the address of the network itself,"),
-                host if host == hosts => Some("the broadcast address of the network"),
-                _ => None,
-            }
-        }
-        IpAddr::V6(_) if prefix > 126 => None,
-        IpAddr::V6(ip) => {
-            let is_router_s = ip.to_bits() & (u128::MAX >> prefix) == 0;
-            is_router_s.then_some("the address of all routers of the network")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,19 +198,6 @@ mod tests {
             "{elsewhere}"
         );
         assert!(where_is("10.67.0.50", 24, Some("eth1"), &found).unwrap_err().contains("no interface eth1"));
-    }
-
-    #[test]
-    fn a_network_is_called_by_its_first_address() {
-        for (ip, prefix, network) in [
-            ("10.67.0.255", 24, "10.67.0.0/24"),
-            ("10.67.0.50", 32, "10.67.0.50/32"),
-            ("10.67.200.1", 17, "10.67.128.0/17"),
-            ("fd00:1::50", 64, "fd00:1::/64"),
-            ("fd00:1::50", 128, "fd00:1::50/128"),
-        ] {
-            assert_eq!(network_of(ip.parse().unwrap(), prefix), network);
-        }
     }
 
     #[test]

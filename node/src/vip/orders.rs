@@ -1,8 +1,8 @@
 //! What node and agent say to each other: a line of JSON each, over a pair of sockets that nobody else has.
 //!
-//! Which addresses there are and on which interface is not said here: the agent reads the cluster file itself, so that a
-//! node that was taken over by somebody can have no other addresses. Of the connections that it is told of it looks only at
-//! those of its addresses.
+//! Which addresses the cluster file has, and on which interface addresses are, is not said here: the agent reads the file itself. Those
+//! of queue managers that were created are in the cluster's records, and the node says them; it can say nothing of others, nor
+//! an address of the file. Of the connections that it is told of the agent looks only at those of its addresses.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::Order;
 use super::trouble::Trouble;
-use crate::types::{Ends, Instant, QueueManagerId, Term};
+use crate::types::{Ends, InNetwork, Instant, QueueManagerId, Term};
 
 /// To the agent. Times are microseconds of CLOCK_BOOTTIME, which both read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,14 @@ pub enum Line {
     Peers {
         hardware: BTreeSet<[u8; 6]>,
     },
+    /// A queue manager that was created has these addresses from here on and no others, each with the length of its network. Answered by
+    /// [`Report::Settled`] with this number or a later one.
+    Addresses {
+        queue_manager: u32,
+        name: String,
+        addresses: Vec<String>,
+        number: u64,
+    },
     /// These were connected to the node that had the address before: this end and the client's.
     Tickle {
         queue_manager: u32,
@@ -45,6 +53,7 @@ pub enum Said {
     Ask,
     Order(QueueManagerId, Order),
     Peers(BTreeSet<[u8; 6]>),
+    Addresses(QueueManagerId, String, Vec<InNetwork>, u64),
     Tickle(QueueManagerId, Vec<Ends>),
 }
 
@@ -76,6 +85,8 @@ pub enum Report {
     Interface { queue_manager: u32, is_up: bool },
     /// What the interfaces of the addresses are called, when that is known and whenever it changes.
     Hardware { own: BTreeSet<[u8; 6]> },
+    /// What is no address of a queue manager any more since the line of this number, or earlier ones, is not here.
+    Settled { number: u64 },
     /// Somebody else answers for the address, once more.
     Conflict { address: IpAddr },
 }
@@ -106,6 +117,10 @@ impl Line {
             }
             Line::Release { queue_manager, deadline } => {
                 Said::Order(QueueManagerId(queue_manager), Order::Release { deadline: Instant(deadline) })
+            }
+            Line::Addresses { queue_manager, name, addresses, number } => {
+                let addresses = addresses.iter().filter_map(|text| InNetwork::parse(text)).collect();
+                Said::Addresses(QueueManagerId(queue_manager), name, addresses, number)
             }
             Line::Tickle { queue_manager, connections } => {
                 let clients = connections.into_iter().map(|(local, client)| Ends { local, client }).collect();
@@ -144,6 +159,15 @@ mod tests {
             serde_json::from_slice::<Line>(&encode(&Line::tickle(QueueManagerId(3), &clients))).unwrap();
         assert_eq!(line.said(), Said::Tickle(QueueManagerId(3), clients));
         assert_eq!(serde_json::from_slice::<Line>(&encode(&Line::Ask)).unwrap().said(), Said::Ask);
+        let created = Line::Addresses {
+            queue_manager: 65_536,
+            name: "QM".into(),
+            addresses: vec!["10.0.0.60/24".into(), "nowhere".into()],
+            number: 7,
+        };
+        let line = serde_json::from_slice::<Line>(&encode(&created)).unwrap();
+        let address = InNetwork::parse("10.0.0.60/24").unwrap();
+        assert_eq!(line.said(), Said::Addresses(QueueManagerId(65_536), "QM".into(), vec![address], 7));
         let hardware = BTreeSet::from([[2, 0, 0, 0, 1, 0], [2, 0, 0, 0, 1, 1]]);
         let line = encode(&Line::Peers { hardware: hardware.clone() });
         assert_eq!(serde_json::from_slice::<Line>(&line).unwrap().said(), Said::Peers(hardware));

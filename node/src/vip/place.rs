@@ -11,7 +11,7 @@ use super::packet::Packets;
 use super::program::{Program, Verb};
 use super::trouble::Troubles;
 use super::{Address, Mode, Options};
-use crate::types::Instant;
+use crate::types::{Instant, QueueManagerId};
 
 /// When an address that was taken is announced: at once, soon again for whoever missed it, and then every
 /// [`REFRESH`], because switches forget sooner than hosts.
@@ -51,6 +51,8 @@ pub struct Place {
     /// It runs for that.
     pub releases_again: bool,
     pub troubles: Troubles,
+    /// It is no address of the queue manager's any more, and has gone by then, if nothing else is in the way.
+    pub leaves_by: Option<Instant>,
 }
 
 /// Why an address cannot be held.
@@ -84,6 +86,7 @@ impl Place {
             release_at: None,
             releases_again: false,
             troubles: Troubles::default(),
+            leaves_by: None,
         }
     }
 
@@ -95,6 +98,18 @@ impl Place {
     /// As far as the kernel was told, or the user's program has done it.
     pub fn is_here(&self, now: Instant) -> bool {
         self.keeper.is_held(now) && self.program.as_ref().is_none_or(|program| program.running().is_none())
+    }
+
+    /// Whether it is an address of the queue manager's.
+    pub fn is_of(&self, queue_manager: QueueManagerId) -> bool {
+        self.address.queue_manager == queue_manager && self.leaves_by.is_none()
+    }
+
+    /// Whether it is no address any more, and not here.
+    pub fn has_left(&self, now: Instant) -> bool {
+        let is_idle = self.release_at.is_none()
+            && self.program.as_ref().is_none_or(|program| program.running().is_none());
+        self.leaves_by.is_some_and(|by| now >= by) && is_idle && !self.keeper.is_held(now)
     }
 
     /// Whether clients do not come here, whoever holds it.
@@ -131,8 +146,10 @@ impl Place {
         let is_new = self.interface.as_ref().is_none_or(|own| own.index != found.index);
         if is_new {
             let packets = Packets::open(found, self.address.ip);
-            self.packets =
-                Some(packets.map_err(|error| Unsettled::Unfit(not_allowed(&self.address, &error)))?);
+            self.packets = Some(packets.map_err(|error| {
+                let Address { ip, name, .. } = &self.address;
+                Unsettled::Unfit(format!("address {ip} of queue manager {name}: {}", not_allowed(&error)))
+            })?);
             if options.mode == Mode::Fast {
                 self.fence = Some(Fence::build(&found.name, self.address.ip).map_err(Unsettled::Unfit)?);
             }
@@ -187,10 +204,9 @@ impl Place {
     }
 }
 
-pub fn not_allowed(address: &Address, error: &io::Error) -> String {
-    let what = format!("address {} of queue manager {}: {error}", address.ip, address.name);
+pub fn not_allowed(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => format!("{what}; {}", super::HOW_TO_GET_RIGHTS),
-        _ => what,
+        io::ErrorKind::PermissionDenied => format!("{error}; {}", super::HOW_TO_GET_RIGHTS),
+        _ => error.to_string(),
     }
 }

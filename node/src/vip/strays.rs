@@ -8,9 +8,10 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 
+use super::Address;
 use super::netlink::{Found, Interface, Route, whole};
 use super::policy::LIFETIME;
-use super::{Address, is_near};
+use crate::types::network::is_near;
 
 /// Whether an agent would not have put it there like this.
 pub fn is_stray(found: &Found) -> bool {

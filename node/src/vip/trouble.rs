@@ -45,6 +45,11 @@ impl Troubles {
         self.0.contains_key(&trouble)
     }
 
+    /// All of them.
+    pub fn standing(&self) -> Vec<Trouble> {
+        self.0.keys().copied().collect()
+    }
+
     /// Those whose time is over now.
     pub fn on_time(&mut self, now: Instant) -> Vec<Trouble> {
         let is_over = |until: &Option<Instant>| until.is_some_and(|until| now >= until);

@@ -31,6 +31,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
   sim --old-image --seeds 50          days on which a disk is taken back to an older image
   sim --reports --seeds 50            days on which every message asks for reports
   sim --events --seeds 50             days on which each queue tells when it is high and when it is low
+  sim --commands --seeds 50           days on which programs administer by messages in PCF
+  sim --registers --seeds 50          days on which queue managers are created, given addresses and deleted
   sim --replay 88213                  one of them again, with its last actions when it fails
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
@@ -75,6 +77,12 @@ struct Arguments {
     /// Days of another kind: each queue tells when it is high and when it is low.
     #[arg(long, conflicts_with_all = ["old_image", "reports"])]
     events: bool,
+    /// Days of another kind: queue managers are created, given addresses and deleted.
+    #[arg(long, conflicts_with_all = ["old_image", "reports", "events"])]
+    registers: bool,
+    /// Days of another kind: programs administer by messages.
+    #[arg(long, conflicts_with_all = ["old_image", "reports", "events", "registers"])]
+    commands: bool,
     /// With --replay: prints every event and every action.
     #[arg(long)]
     trace: bool,
@@ -178,6 +186,8 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         None if arguments.old_image => Day::OldImage,
         None if arguments.reports => Day::Reports,
         None if arguments.events => Day::Events,
+        None if arguments.registers => Day::Registers,
+        None if arguments.commands => Day::Commands,
         None => Day::Any,
     };
     let (depth, ticks, programs) = (arguments.depth.into(), arguments.ticks, arguments.programs);
@@ -199,6 +209,12 @@ fn command(seed: u64, knobs: &Knobs) -> String {
     }
     if knobs.day == Day::Events {
         text.push_str(" --events");
+    }
+    if knobs.day == Day::Registers && knobs.planted.is_none() {
+        text.push_str(" --registers");
+    }
+    if knobs.day == Day::Commands && knobs.planted.is_none() {
+        text.push_str(" --commands");
     }
     if let Some(programs) = knobs.programs {
         text.push_str(&format!(" --programs {programs}"));

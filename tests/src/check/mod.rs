@@ -23,6 +23,8 @@ pub mod trail;
 pub mod canaries;
 pub mod instances;
 pub mod placement;
+pub mod registered;
+pub mod commands;
 
 pub mod facts;
 pub mod total;

@@ -11,6 +11,7 @@ use trimaran_node::types::{Position, RoleView, WhyNotServing};
 use super::turns;
 use crate::sim::clock::TICK_US;
 use crate::sim::node::Node;
+use crate::sim::world::SERVERS_FROM;
 
 pub const NAME: &str = "no wait beside a message";
 
@@ -56,7 +57,9 @@ impl Waits {
 /// In a planned move the connections go with the address, and a program that still waits by one cannot know whether it got a message.
 pub fn on_role(node: u64, role: &RoleView, replica: &Replica) -> Option<String> {
     let is_planned = matches!(role, RoleView::Elected { why: WhyNotServing::HandingOver, .. });
-    let wait = replica.waits().next().filter(|_| is_planned)?;
+    // A command server came by no address.
+    let mut waits = replica.waits().filter(|wait| wait.session.0 <= SERVERS_FROM);
+    let wait = waits.next().filter(|_| is_planned)?;
     Some(format!(
         "get {} of session {} waits on node {node}, which lets the address go in a planned move",
         wait.token, wait.session

@@ -15,7 +15,7 @@ use trimaran_proto::admin::v1::classified::Class;
 use trimaran_proto::admin::v1::failover_account::Cause;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
-use trimaran_proto::replica::v1::Registered;
+use trimaran_proto::replica::v1::{Arrange, FloatingAddresses, Registered};
 
 use crate::sim::disk::{StoredRows, apply_changes, initial_snapshot};
 
@@ -121,6 +121,18 @@ pub fn everything() -> Vec<Command> {
         Command::Maintain { node: NodeId(2), begins: true, by: told(), name: "b".into() },
         Command::Alter { object: queue(), changes: Changes::default(), by: told() },
         Command::Delete { object: ObjectRef::new(ObjectKind::AliasQueue, "ALIAS"), purge: false, by: told() },
+        Command::Raise { to: Version::PLACES, leader: (NodeId(2), Term(3)), by: by() },
+        Command::Register(Box::new(Registered {
+            name: "QM4".into(),
+            addresses: vec!["10.0.0.50/24".into()],
+            ..Registered::default()
+        })),
+        Command::Arrange(Box::new(Arrange {
+            id: 65_537,
+            addresses: Some(FloatingAddresses { addresses: vec!["10.0.0.51/24".into()] }),
+            canary: Some(true),
+            ..Arrange::default()
+        })),
     ]
 }
 
@@ -183,13 +195,14 @@ mod tests {
             Command::Staged { .. } => 23,
             Command::Register(_) => 24,
             Command::Deregister { .. } => 25,
+            Command::Arrange(_) => 26,
         }
     }
 
     #[test]
     fn everything_has_commands_of_every_kind_and_each_is_carried_out() {
         let kinds: BTreeSet<usize> = everything().iter().map(kind_of).collect();
-        assert_eq!(kinds, (0..=25).collect());
+        assert_eq!(kinds, (0..=26).collect());
         let mut manager = manager();
         for command in everything() {
             let said = format!("{command:?}");

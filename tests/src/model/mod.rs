@@ -6,5 +6,7 @@ pub mod tongue;
 pub mod workload;
 pub mod app;
 pub mod operator;
+pub mod registrar;
+pub mod commander;
 pub mod administrator;
 pub mod canary;

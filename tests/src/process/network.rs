@@ -278,10 +278,15 @@ struct Seen {
 
 impl Watch {
     pub fn start() -> Watch {
+        Watch::on(FLOATING)
+    }
+
+    /// Of another one, of IPv4.
+    pub fn on(address: &str) -> Watch {
         let interfaces =
             Route::open().and_then(|mut route| route.interfaces()).expect("interfaces can be listed");
         let own = interfaces.into_iter().find(|found| found.name == BRIDGE).expect("the bridge is there");
-        let address: IpAddr = FLOATING.parse().expect("an address");
+        let address: IpAddr = address.parse().expect("an address");
         let packets = Packets::open(&own, address).expect("root may open a packet socket");
         let probe = frames::probe(address, own.hardware);
         let (seen, ends) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, KeptFailovers, KeptTrail,
-    MembershipRequest, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection,
-    UnitState, Wait,
+    Admin, ArrangeRequest, Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, KeptFailovers,
+    KeptTrail, MembershipRequest, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest,
+    Selection, UnitState, Wait,
 };
 use trimaran_node::replica::{Event, FailBack, Placement, TURN_WORK};
 use trimaran_node::types::definition::{
@@ -118,6 +118,11 @@ fn setting<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// Addresses between commas; `none` for none.
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').filter(|word| *word != "none").map(str::to_owned).collect()
+}
+
 fn number(words: &[String], name: &str) -> Result<Option<u64>, String> {
     setting(words, name)
         .map(|text| text.parse().map_err(|_| format!("{name} wants a number, not {text}")))
@@ -161,6 +166,9 @@ impl Runner {
         if has(words, "before") {
             plan.newest = Version::FIRST;
         }
+        if has(words, "places") {
+            plan.newest = Version::PLACES;
+        }
         if let Some(preferred) = number(words, "preferred")? {
             let placement = Placement { preferred: Some(NodeId(preferred)), fail_back: FailBack::Now };
             plan.setup.placements = vec![placement; plan.setup.queue_managers];
@@ -173,7 +181,9 @@ impl Runner {
         plan.flush_us = (5_000, 20_000);
         plan.stream_timeout_us = 500_000;
         plan.restart_us = (100_000, 200_000);
-        let world = World::new(plan, Trace::new(0, false));
+        let mut world = World::new(plan, Trace::new(0, false));
+        // Where records have addresses, nodes follow them.
+        world.registers = has(words, "places").then(Default::default);
         let mut runner = Runner {
             world,
             apps: BTreeMap::new(),
@@ -242,8 +252,24 @@ impl Runner {
                     fail_back: setting(rest, "fail_back").unwrap_or_default().to_owned(),
                     dead_letter_queue: String::new(),
                     port: 0,
+                    addresses: setting(rest, "address").map_or(Vec::new(), listed),
+                    canary: has(rest, "canary"),
                 };
                 self.admin(Operate::Create(Box::new(request)), "created")
+            }
+            "place" => {
+                let canary = setting(rest, "canary").map(|written| written == "true");
+                let request = ArrangeRequest {
+                    name: object(argument(0)?)?,
+                    addresses: setting(rest, "address").map(listed),
+                    preferred: setting(rest, "preferred").map(|node| match node {
+                        "none" => String::new(),
+                        node => format!("n{node}"),
+                    }),
+                    fail_back: setting(rest, "fail_back").map(str::to_owned),
+                    canary,
+                };
+                self.admin(Operate::Arrange(Box::new(request)), "placed")
             }
             "dltmqm" => self.admin(Operate::Delete { name: object(argument(0)?)? }, "deleted"),
             "dspmq" => {
@@ -251,7 +277,8 @@ impl Runner {
                     let state = node.process.as_ref()?.minds[0].replica.queue_manager();
                     let shown = |record: &Registered| {
                         let deleted = if record.deleted { " deleted" } else { "" };
-                        format!(", {} {}{deleted}", record.id, record.name)
+                        let at: String = record.addresses.iter().map(|at| format!(" at {at}")).collect();
+                        format!(", {} {}{deleted}{at}", record.id, record.name)
                     };
                     Some(format!("node {id}{}", state.register().iter().map(shown).collect::<String>()))
                 }));

@@ -1,7 +1,7 @@
 //! A run of whatever kind of day was asked for.
 
 use super::run::{self, Day, Knobs, Verdict};
-use super::{events, old_image, reports};
+use super::{commands, events, old_image, registers, reports};
 
 pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
     match knobs.day {
@@ -9,5 +9,7 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
         Day::OldImage => old_image::run(seed, knobs),
         Day::Reports => reports::run(seed, knobs),
         Day::Events => events::run(seed, knobs),
+        Day::Registers => registers::run(seed, knobs),
+        Day::Commands => commands::run(seed, knobs),
     }
 }

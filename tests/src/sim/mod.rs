@@ -18,6 +18,8 @@ pub mod run;
 pub mod old_image;
 pub mod reports;
 pub mod events;
+pub mod registers;
+pub mod commands;
 pub mod days;
 pub mod hashes;
 pub mod report;

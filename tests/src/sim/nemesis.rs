@@ -557,6 +557,8 @@ impl World {
             match program {
                 Program::App(app) => app.finish(),
                 Program::Administrator(administrator) => administrator.finish(),
+                Program::Registrar(registrar) => registrar.finish(),
+                Program::Commander(commander) => commander.finish(),
                 Program::Operator(_) | Program::Canary(_) | Program::Puppet(_) => {}
             }
         }

@@ -58,6 +58,10 @@ pub enum Day {
     Reports,
     /// See `sim/events.rs`.
     Events,
+    /// See `sim/registers.rs`.
+    Registers,
+    /// See `sim/commands.rs`.
+    Commands,
 }
 
 impl Default for Knobs {
@@ -109,10 +113,14 @@ pub enum Planted {
     CutWaitsOff,
     AheadForGood,
     OnePlaceMore,
+    CreateTwice,
+    BeginDeleted,
+    GiveAwayAtOnce,
+    ReplyBeside,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 30] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 34] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -175,6 +183,26 @@ impl Planted {
         ),
         (Planted::AheadForGood, "ahead-for-good", "a persistent message is got ahead of its program, too"),
         (Planted::OnePlaceMore, "one-place-more", "a channel takes one connection more than MAXINST says"),
+        (
+            Planted::CreateTwice,
+            "create-twice",
+            "who creates a queue manager that is there is told that it was created",
+        ),
+        (
+            Planted::BeginDeleted,
+            "begin-deleted",
+            "a start follows records though its log has deletions that are not applied yet",
+        ),
+        (
+            Planted::GiveAwayAtOnce,
+            "give-away-at-once",
+            "an address that was given up is another queue manager's before every node has followed",
+        ),
+        (
+            Planted::ReplyBeside,
+            "reply-beside",
+            "a command server puts its replies beside the unit of work in which it got the command",
+        ),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -190,6 +218,8 @@ impl Planted {
     pub fn day(self) -> Day {
         match self {
             Planted::FollowAnyHistory => Day::OldImage,
+            Planted::CreateTwice | Planted::BeginDeleted | Planted::GiveAwayAtOnce => Day::Registers,
+            Planted::ReplyBeside => Day::Commands,
             _ => Day::Any,
         }
     }
@@ -500,6 +530,10 @@ fn plant(planted: Option<Planted>) {
         Planted::CutWaitsOff => Some(Bug::CutWaitsOff),
         Planted::AheadForGood => Some(Bug::AheadForGood),
         Planted::OnePlaceMore => Some(Bug::OnePlaceMore),
+        Planted::CreateTwice => Some(Bug::CreateTwice),
+        Planted::BeginDeleted => Some(Bug::BeginDeleted),
+        Planted::GiveAwayAtOnce => Some(Bug::GiveAwayAtOnce),
+        Planted::ReplyBeside => Some(Bug::ReplyBeside),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
@@ -684,6 +718,8 @@ fn unfinished(world: &World) -> Option<String> {
     world.programs.iter().find_map(|program| match program {
         Program::App(app) if !app.finished => Some(app.state()),
         Program::Administrator(one) if !one.is_finished() => Some(one.state()),
+        Program::Commander(one) if !one.is_finished => Some(one.state()),
+        Program::Registrar(one) if !one.is_finished() => Some("a registrar waits for an answer".to_string()),
         _ => None,
     })
 }

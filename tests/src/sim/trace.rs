@@ -106,6 +106,9 @@ impl Trace {
             Event::CanaryGood { silent } => {
                 self.tagged(23, silent.map_or(0, |silent| silent.as_millis() as u64));
             }
+            Event::Arranged { canary, .. } => self.tagged(24, u64::from(*canary)),
+            Event::AddressAgent(agent) => self.tagged(25, agent.own.len() as u64),
+            Event::RegisterFollowed { revision } => self.tagged(26, *revision),
         }
         self.line(at, || format!("{} < {}", place(node, queue_manager), event_text(event)));
     }

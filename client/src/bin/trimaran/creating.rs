@@ -49,6 +49,8 @@ pub async fn create(global: &Global, args: CrtmqmArgs) -> Outcome {
         fail_back: args.fail_back.unwrap_or_default(),
         dead_letter_queue: args.dead_letter_queue.unwrap_or_default(),
         port,
+        addresses: args.addresses,
+        canary: args.canary,
     };
     ask_for_it(global, &request).await?;
     wanted.say(&format!("IBM MQ queue manager '{name}' created."));
@@ -280,7 +282,7 @@ pub async fn upgrade(global: &Global) -> Outcome {
 }
 
 /// Where the node is that leads SYSTEM.CLUSTER. None: nobody does, or none of the nodes knows it.
-async fn leader(global: &Global) -> Result<Option<String>, Failure> {
+pub async fn leader(global: &Global) -> Result<Option<String>, Failure> {
     let (addresses, tls) = (global.addresses()?, global.tls()?);
     let asking = trimaran_client::status_with_cluster(&addresses, tls.as_ref(), global.patience());
     let answers = patiently("asking the nodes", asking).await;
@@ -292,7 +294,7 @@ async fn leader(global: &Global) -> Result<Option<String>, Failure> {
     Ok(trimaran_client::cluster_leader(&answers))
 }
 
-fn nobody_leads() -> Error {
+pub fn nobody_leads() -> Error {
     Error::refused(
         reason::Q_MGR_NOT_AVAILABLE,
         "no node leads SYSTEM.CLUSTER just now, which has the records: it needs a majority of the nodes, and all of them once, \
@@ -301,7 +303,7 @@ fn nobody_leads() -> Error {
 }
 
 /// Whether it may be said again, or what it is refused for.
-fn again(failed: &Error, begun: Instant, global: &Global) -> Outcome {
+pub fn again(failed: &Error, begun: Instant, global: &Global) -> Outcome {
     let code = match failed.reason() {
         Some(reason::Q_MGR_NAME_ERROR) => NAME_ERROR,
         Some(reason::ATTR_VALUE_ERROR | reason::OBJECT_NAME_ERROR) => INVALID,

@@ -60,6 +60,15 @@ fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
         fields.push(format!("INSYNC({})", yes(in_sync)));
         fields.push(format!("QUORUM({}/{})", manager.quorum_live, manager.quorum_of));
     }
+    if asks("place") {
+        let addresses: Vec<&str> =
+            manager.addresses.iter().map(|floating| floating.address.as_str()).collect();
+        fields.push(format!("ADDRESS({})", addresses.join(",")));
+        fields.push(format!("PREFERRED({})", manager.preferred));
+        let fail_back = if manager.fail_back.is_empty() { "never" } else { &manager.fail_back };
+        fields.push(format!("FAILBACK({fail_back})"));
+        fields.push(format!("CANARY({})", yes(manager.canary)));
+    }
     let mut lines = vec![fields.join(" ").trim_end().to_string()];
     if args.instances {
         let is_long = asks("nativeha");
@@ -131,6 +140,9 @@ mod tests {
             long[2],
             " INSTANCE(b) ROLE(Replica) REPLADDR(b:7101) CONNACTV(no) INSYNC(no) BACKLOG(0) HASTATUS(not connected)"
         );
+        let placed = QueueManagerStatus { preferred: "b".into(), fail_back: "now".into(), ..manager() };
+        let placed = lines(&placed, &args(&["place"], false, false));
+        assert!(placed[0].ends_with(" ADDRESS() PREFERRED(b) FAILBACK(now) CANARY(no)"), "{}", placed[0]);
         assert!(lines(&manager(), &args(&["status"], false, true))[0].ends_with("STATUS(RUNNING)"));
         for (state, role, status) in [
             (RunState::Quiescing, "active", "STATUS(QUIESCING)"),

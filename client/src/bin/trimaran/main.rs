@@ -4,6 +4,7 @@
 //! subcommands.
 
 mod arguments;
+mod arranging;
 mod tails;
 mod output;
 mod message_json;
@@ -109,6 +110,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Dmpmqaut(args) => authorities::dump(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,
         Command::Crtmqm(args) => creating::create(global, args).await,
+        Command::Place(args) => arranging::run(global, args).await,
         Command::Dltmqm(args) => creating::delete(global, args).await,
         Command::Strmqm(args) => running::start(global, args).await,
         Command::Endmqm(args) => running::end(global, args).await,

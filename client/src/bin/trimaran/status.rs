@@ -536,6 +536,17 @@ impl Picture {
             let why = if lacks_its_port(listener) { format!(": {}", listener.reason) } else { String::new() };
             say!("  listener     {} on port {}, {}{why}", listener.name, listener.port, listener.state);
         }
+        if !manager.preferred.is_empty() {
+            let back = match manager.fail_back.as_str() {
+                "" => "does not move back by itself".to_owned(),
+                "now" => "moves back as soon as it can".to_owned(),
+                within => format!("moves back {within} UTC"),
+            };
+            say!("  prefers      {}, and {back}", manager.preferred);
+        }
+        if manager.canary {
+            say!("  canary       tries it each second, from every node that does not serve");
+        }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
         say!("  version      {}", manager.version);
         let queues = plural(manager.queues, "queue");
@@ -742,6 +753,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             "unheard_nodes": differ.unheard_nodes,
         })),
         "puts_refused": manager.puts_refused, "instances": instances,
+        "preferred": manager.preferred, "fail_back": manager.fail_back, "canary": manager.canary,
         "listeners": listeners, "waits": manager.waits, "run_state": manager.run_state().as_str_name().to_lowercase(),
     })
 }

@@ -18,12 +18,24 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use self::server::Server;
 use super::Listener;
+use crate::replica::Inbox;
 use crate::types::QueueManagerId;
+
+/// How a command server waits for a while: the simulator has a clock of its own.
+pub type Sleep = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Serves the commands of one queue manager for as long as it is here.
+pub async fn serve_one(listener: Listener, inbox: Inbox, sleep: Sleep) {
+    Server::new(listener, inbox, sleep).run().await;
+}
 
 /// Serves the commands of all queue managers that are here, and as long as this node serves them, until `closing`.
 pub async fn serve(listener: Listener, closing: impl Future<Output = ()>) {
@@ -32,6 +44,7 @@ pub async fn serve(listener: Listener, closing: impl Future<Output = ()>) {
     // Dropped, it ends them.
     let mut tasks = JoinSet::new();
     let mut servers = BTreeMap::new();
+    let sleep: Sleep = Arc::new(|time| Box::pin(tokio::time::sleep(time)));
     loop {
         let inboxes = there.borrow_and_update().clone();
         servers.retain(|id, task: &mut tokio::task::AbortHandle| {
@@ -44,7 +57,7 @@ pub async fn serve(listener: Listener, closing: impl Future<Output = ()>) {
         for (id, inbox) in inboxes.iter().filter(|(id, _)| **id != QueueManagerId::CLUSTER) {
             servers
                 .entry(*id)
-                .or_insert_with(|| tasks.spawn(Server::new(listener.clone(), inbox.clone()).run()));
+                .or_insert_with(|| tasks.spawn(serve_one(listener.clone(), inbox.clone(), sleep.clone())));
         }
         while tasks.try_join_next().is_some() {}
         tokio::select! {

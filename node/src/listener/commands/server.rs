@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use trimaran_proto::pcf::{self, Asking};
 
+use super::Sleep;
 use super::asking::{Answered, ask};
 use super::desk::Desk;
 use super::reply::{APPLICATION, Incoming, Read};
@@ -25,11 +26,12 @@ const IN_UNIT_MAX: usize = 100;
 pub struct Server {
     listener: Listener,
     inbox: Inbox,
+    sleep: Sleep,
 }
 
 impl Server {
-    pub fn new(listener: Listener, inbox: Inbox) -> Server {
-        Server { listener, inbox }
+    pub fn new(listener: Listener, inbox: Inbox, sleep: Sleep) -> Server {
+        Server { listener, inbox, sleep }
     }
 
     /// For as long as the queue manager is here.
@@ -56,7 +58,7 @@ impl Server {
             if has_served {
                 (again_after, told) = (AGAIN_FIRST, told.filter(|_| ended.is_err()));
             }
-            tokio::time::sleep(again_after).await;
+            (self.sleep)(again_after).await;
             again_after = (again_after * 2).min(AGAIN_MOST);
         }
     }
@@ -71,12 +73,12 @@ impl Server {
     /// Until the session ends, or no commands are to be taken.
     async fn serve(&self, has_served: &mut bool) -> Result<(), Reason> {
         let session = Errand::of_server(&self.listener, &self.inbox, APPLICATION).await;
-        let mut session = Session::new(session.map_err(|refused| refused.reason)?);
+        let mut session = Session::new(session.map_err(|refused| refused.reason)?, self.sleep.clone());
         session.open_manager().await?;
         let mut manager = session.manager().await?;
         *has_served = !manager.takes_commands;
         while !manager.takes_commands {
-            tokio::time::sleep(LOOK_EVERY).await;
+            (self.sleep)(LOOK_EVERY).await;
             manager = session.manager().await?;
         }
         session.open_commands().await?;

@@ -1,8 +1,12 @@
 //! The session in which a command server gets and puts.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
+
+use super::Sleep;
 use crate::listener::errand::Errand;
 use crate::mqi::{
     Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait,
@@ -31,11 +35,12 @@ pub struct Session {
     early: BTreeMap<Token, Completion>,
     /// A get that waits for a command.
     get: Option<Token>,
+    sleep: Sleep,
 }
 
 impl Session {
-    pub fn new(errand: Errand) -> Session {
-        Session { errand, early: BTreeMap::new(), get: None }
+    pub fn new(errand: Errand, sleep: Sleep) -> Session {
+        Session { errand, early: BTreeMap::new(), get: None, sleep }
     }
 
     pub async fn send(&mut self, calls: Vec<Call>) -> Result<Vec<Token>, Reason> {
@@ -90,8 +95,10 @@ impl Session {
             None => self.send(vec![next_command()]).await?[0],
         };
         self.get = Some(token);
-        let Ok(answered) = tokio::time::timeout(LOOK_EVERY, self.answer(token)).await else {
-            return Ok(None);
+        let look = (self.sleep)(LOOK_EVERY);
+        let answered = match select(pin!(self.answer(token)), look).await {
+            Either::Left((answered, _)) => answered,
+            Either::Right(_) => return Ok(None),
         };
         self.get = None;
         match answered? {

@@ -323,6 +323,16 @@ impl Admin for Administration {
         self.ask_any(&admission, QueueManagerId::CLUSTER_NAME, create).await.response()
     }
 
+    async fn arrange_queue_manager(
+        &self,
+        request: Request<wire::ArrangeQueueManagerRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let arrange = |_: &Inbox| convert::arrange_request(request);
+        self.ask_any(&admission, QueueManagerId::CLUSTER_NAME, arrange).await.response()
+    }
+
     async fn delete_queue_manager(
         &self,
         request: Request<wire::DeleteQueueManagerRequest>,

@@ -12,9 +12,10 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode, HandleView, InstanceView,
-    ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, SessionView,
-    StatusView, UnitState, Wait, check_body, kind_named, port_numbered, queue_manager_named, queue_named,
+    ArrangeRequest, Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode, HandleView,
+    InstanceView, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection,
+    SessionView, StatusView, UnitState, Wait, check_body, kind_named, port_numbered, queue_manager_named,
+    queue_named,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value};
@@ -473,6 +474,9 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         listeners: Vec::new(),
         command_server: false,
         run_state: run_state(status.run).into(),
+        preferred: status.preferred.map_or(String::new(), |node| name_of(&status.membership, node)),
+        fail_back: status.fail_back.clone(),
+        canary: status.canary,
     }
 }
 
@@ -486,10 +490,25 @@ fn run_state(state: RunState) -> admin::RunState {
 }
 
 pub fn create_request(request: admin::CreateQueueManagerRequest) -> Result<Operate, Refused> {
-    let admin::CreateQueueManagerRequest { name, preferred, fail_back, dead_letter_queue, port } = request;
+    let admin::CreateQueueManagerRequest {
+        name,
+        preferred,
+        fail_back,
+        dead_letter_queue,
+        port,
+        addresses,
+        canary,
+    } = request;
     let (name, port) = (queue_manager_named(&name)?, port_numbered(port)?);
-    let request = CreateRequest { name, preferred, fail_back, dead_letter_queue, port };
+    let request = CreateRequest { name, preferred, fail_back, dead_letter_queue, port, addresses, canary };
     Ok(Operate::Create(Box::new(request)))
+}
+
+pub fn arrange_request(request: admin::ArrangeQueueManagerRequest) -> Result<Operate, Refused> {
+    let admin::ArrangeQueueManagerRequest { name, addresses, preferred, fail_back, canary } = request;
+    let (name, addresses) = (queue_manager_named(&name)?, addresses.map(|wanted| wanted.addresses));
+    let request = ArrangeRequest { name, addresses, preferred, fail_back, canary };
+    Ok(Operate::Arrange(Box::new(request)))
 }
 
 /// # Errors

@@ -341,6 +341,9 @@ fn status() -> StatusView {
         run: Default::default(),
         takeovers: 0,
         clocks_differ: None,
+        preferred: None,
+        fail_back: String::new(),
+        canary: false,
     }
 }
 

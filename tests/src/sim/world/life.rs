@@ -38,6 +38,7 @@ impl World {
                     }
                     self.hand_in(id, mind, Event::Disk { room: room(low) });
                 }
+                self.start_servers(id);
                 self.schedule(now + 200, Step::Connector { regular: false });
             }
             Err(StartFailed::Disk(failed)) => {

@@ -11,6 +11,8 @@ mod disks;
 mod life;
 mod pauses;
 mod programs;
+mod registers;
+mod servers;
 mod streams;
 mod turns;
 
@@ -40,11 +42,15 @@ use crate::check::instant::InstantChecks;
 use crate::model::administrator::Administrator;
 use crate::model::app::{App, Input};
 use crate::model::canary::Canary;
+use crate::model::commander::Commander;
 use crate::model::history::History;
 use crate::model::operator::Operator;
+use crate::model::registrar::Registrar;
 use crate::script::puppet::Puppet;
 
 pub use pauses::Paused;
+pub use registers::Registers;
+pub use servers::{SERVERS_FROM, Servers};
 
 /// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
 const IDLE_TURN_US: u64 = 50_000;
@@ -58,6 +64,8 @@ pub enum Program {
     App(Box<App>),
     Administrator(Box<Administrator>),
     Operator(Operator),
+    Registrar(Box<Registrar>),
+    Commander(Box<Commander>),
     Canary(Canary),
     Puppet(Puppet),
 }
@@ -68,6 +76,9 @@ impl Program {
             Program::App(app) => app.queue_manager,
             Program::Administrator(administrator) => administrator.queue_manager,
             Program::Operator(operator) => operator.queue_manager,
+            // Whose records it is about.
+            Program::Registrar(_) => 0,
+            Program::Commander(commander) => commander.queue_manager,
             Program::Canary(canary) => canary.queue_manager,
             Program::Puppet(puppet) => puppet.queue_manager,
         }
@@ -141,6 +152,18 @@ pub enum Step {
     Pulse {
         node: u64,
         incarnation: u64,
+    },
+    /// A command server of the node goes on.
+    Serve {
+        node: u64,
+        incarnation: u64,
+    },
+    /// What went with a publication of the records is gone, on this node.
+    RegisterFollowed {
+        node: u64,
+        incarnation: u64,
+        publication: u64,
+        revision: u64,
     },
     /// The agents are asked what they hold.
     Asked {
@@ -279,6 +302,9 @@ pub struct World {
     pub rolled_back: Option<u64>,
     /// Numbers of the operators among the programs, one for each queue manager.
     pub operators: Vec<usize>,
+    /// Of days that are about them.
+    pub registers: Option<Registers>,
+    pub servers: Option<Servers>,
     actions: Vec<Action>,
 }
 
@@ -315,6 +341,8 @@ impl World {
             members,
             rolled_back: None,
             operators: Vec::new(),
+            registers: None,
+            servers: None,
             actions: Vec::new(),
         };
         for id in world.nodes.keys().copied().collect::<Vec<_>>() {
@@ -514,6 +542,16 @@ impl World {
             Step::Wake { program } => {
                 self.wakes.remove(&program);
                 self.tell(program, Input::Wake);
+            }
+            Step::Serve { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.serve(node);
+                }
+            }
+            Step::RegisterFollowed { node, incarnation, publication, revision } => {
+                if self.is_current(node, incarnation) {
+                    self.on_register_followed(node, publication, revision);
+                }
             }
             Step::Nemesis => self.strike(),
             Step::FaultEnds(end) => self.end_fault(end),

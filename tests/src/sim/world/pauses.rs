@@ -61,6 +61,8 @@ impl World {
             | Step::EntriesRead { node, .. }
             | Step::SnapshotSent { node, .. }
             | Step::Pulse { node, .. }
+            | Step::Serve { node, .. }
+            | Step::RegisterFollowed { node, .. }
             | Step::AgentsGone { node, .. }
             | Step::Connect { node, .. }
             | Step::CallArrives { node, .. }

@@ -27,6 +27,8 @@ impl World {
                 administrator.handle(self.now, input, &mut self.history, &mut out)
             }
             Program::Operator(operator) => operator.handle(self.now, input, &mut out),
+            Program::Commander(commander) => commander.handle(self.now, input, &mut out),
+            Program::Registrar(registrar) => registrar.handle(self.now, input, &mut out),
             Program::Canary(_) => self.tell_canary(program, input, &mut out),
             Program::Puppet(puppet) => puppet.handle(self.now, input),
         }

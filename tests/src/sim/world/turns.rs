@@ -116,7 +116,10 @@ impl World {
             Action::Send { to, message } => self.send(id, to.0, number, message),
             Action::SendSnapshot { to, term } => self.send_snapshot(id, to.0, number, term),
             Action::Complete { session, token, completion } => {
-                self.on_complete(id, session.0, token, completion);
+                let answer = (token, completion);
+                if !self.answers_server(id, number, session, &answer) {
+                    self.on_complete(id, session.0, answer.0, answer.1);
+                }
             }
             Action::Store(batch) => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
@@ -145,6 +148,7 @@ impl World {
             }
             // Programs send their calls right behind the connect. Who comes through a channel waits for a place first; who hands
             // over lets nobody in; nobody else is refused in the simulator's worlds.
+            Action::Admit { session, admitted } if self.admits_server(id, number, session, &admitted) => {}
             Action::Admit { session, admitted } => {
                 let process = self.node(id).process.as_ref().expect("it is having a turn");
                 let part = process.sessions.get(&session.0).map(|open| open.part);
@@ -162,13 +166,15 @@ impl World {
             }
             Action::CloseSession { session, reason, all_answered } => {
                 self.counters.mark("session closed by its node");
-                self.end_session(id, number, session, reason, all_answered);
+                if !self.ends_server(id, number, session, reason, all_answered) {
+                    self.end_session(id, number, session, reason, all_answered);
+                }
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
             // There are no ports in this world.
             Action::PublishListeners(_) => {}
-            // Which there are is fixed in this world.
-            Action::PublishRegister(_) => {}
+            // No mind comes or goes for it in this world.
+            Action::PublishRegister(records) => self.on_register(id, number, &records),
             Action::PublishVersion(_) => self.counters.mark("version followed"),
             Action::Stuck { sentence } => self.on_stuck(id, sentence),
             Action::Report { .. } => self.counters.mark("sentence for the error log"),
@@ -236,6 +242,7 @@ impl World {
     pub(super) fn on_role(&mut self, id: u64, number: usize, role: RoleView) {
         let now = self.now;
         self.order_address(id, number, &role);
+        self.tell_server_role(id, number, &role);
         let node = self.nodes.get_mut(&id).expect("it is having a turn");
         let local = Instant(node.clock.local(now));
         let process = node.process.as_mut().expect("it is having a turn");

@@ -111,10 +111,11 @@ pub struct RunmqdlqArgs {
 Examples:
   trimaran dspmq
   trimaran dspmq -m ha.queue.manager -o nativeha -x
+  trimaran dspmq -o place                      floating addresses and preferred nodes
   trimaran dspmq -o all")]
 pub struct DspmqArgs {
     /// Details
-    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "nativeha"], ignore_case = true)]
+    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "nativeha", "place"], ignore_case = true)]
     pub details: Vec<String>,
     /// Each instance on a line of its own
     #[arg(short = 'x')]
@@ -126,15 +127,19 @@ pub struct DspmqArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "trimaran crtmqm [-p PORT] [-u QUEUE] [-ic FILE] [--preferred NODE [--fail-back WHEN]] [-z] QMGR",
+    override_usage = "trimaran crtmqm [-p PORT] [-u QUEUE] [-ic FILE] [--address ADDRESS]... [--preferred NODE [--fail-back WHEN]] \
+                      [--canary] [-z] QMGR",
     after_help = "\
 Examples:
   trimaran crtmqm -p 1415 -u SYSTEM.DEAD.LETTER.QUEUE orders
   trimaran crtmqm --preferred a --fail-back 02:00-04:00 orders
+  trimaran crtmqm -p 1414 --address 10.0.0.60/24 --canary payments
   trimaran strmqm orders
 
 Which queue managers there are is known to all nodes (SYSTEM.CLUSTER), and no cluster file has to be changed for it. One that was
 created has been ended, as in MQ: strmqm starts it. A majority of the nodes has to run; one that is away makes its part when it is back.
+What --address, --preferred, --fail-back and --canary say is what a cluster file says with keys of these names; `trimaran place` changes it
+later, and `trimaran dspmq -o place` shows it. Addresses are held by nodes whose cluster file has a section [address], which says how.
 Other options of MQ's command are taken, and what has no meaning here is said once. Exit codes are those of MQ: 0 created, 8 there is one
 of that name, 39 something that was said cannot be, 71 the nodes cannot do it, 72 no queue manager can have that name, 119 not allowed."
 )]
@@ -157,11 +162,56 @@ pub struct CrtmqmArgs {
     /// When it moves back there by itself: never, now, or a part of the day in UTC such as 02:00-04:00
     #[arg(long, value_name = "WHEN", requires = "preferred")]
     pub fail_back: Option<String>,
+    /// Floating address with the length of its network, 10.0.0.60/24: it is on the node that serves. Once for each
+    #[arg(long = "address", value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
+    /// Every node that does not serve it puts and gets a message each second, as clients do
+    #[arg(long)]
+    pub canary: bool,
     /// Say nothing but errors
     #[arg(short = 'z')]
     pub quiet: bool,
     #[command(flatten)]
     pub elsewhere: CrtmqmElsewhere,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran place orders                                      shows where it should be
+  trimaran place --address 10.0.0.60/24 orders               it has this address, and no other
+  trimaran place --no-address --preferred b --fail-back now orders
+
+Changes what `crtmqm` was told, while the queue manager is served: an address that it has no more goes at once, and a new one comes to
+the node that serves. What is not said stays as it is. For queue managers that were created; of those that the cluster file names the file
+says it. An address that was another queue manager's is free when every node has given it up, so all nodes have to run for that. Exit
+codes are those of crtmqm: 0 done, 16 there is none of that name, 39 something that was said cannot be, 71 the nodes cannot do it, 119 not
+allowed.")]
+pub struct PlaceArgs {
+    /// Queue manager
+    #[arg(value_name = "QMGR", value_parser = parse_name)]
+    pub name: String,
+    /// Floating address with the length of its network; once for each that it has from now on
+    #[arg(long = "address", value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
+    /// It has no address any more
+    #[arg(long, conflicts_with = "addresses")]
+    pub no_address: bool,
+    /// Node that should serve it, when it can
+    #[arg(long, value_name = "NODE", value_parser = parse_name)]
+    pub preferred: Option<String>,
+    /// Any node may serve it, and it does not move back
+    #[arg(long, conflicts_with_all = ["preferred", "fail_back"])]
+    pub no_preferred: bool,
+    /// When it moves back to that node by itself: never, now, or a part of the day in UTC such as 02:00-04:00
+    #[arg(long, value_name = "WHEN")]
+    pub fail_back: Option<String>,
+    /// Nodes that do not serve it try it each second
+    #[arg(long)]
+    pub canary: bool,
+    /// And do not any more
+    #[arg(long, conflicts_with = "canary")]
+    pub no_canary: bool,
 }
 
 /// What MQ's command has, and what is said of it here.

@@ -19,7 +19,7 @@ pub use audit::{AuditArgs, AuditCommand};
 pub use authorities::{DmpmqautArgs, DspmqautArgs, EntityArgs, ProfileArgs, SetmqautArgs};
 pub use control::{
     ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, DspmqverArgs, EndmqmArgs,
-    MqrcArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs, StrmqmElsewhere,
+    MqrcArgs, PlaceArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs, StrmqmElsewhere,
 };
 pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
@@ -248,6 +248,8 @@ pub enum Command {
     Dspmq(DspmqArgs),
     /// Create a queue manager on all nodes, while they run
     Crtmqm(CrtmqmArgs),
+    /// Where a queue manager should be: floating addresses, preferred node, canaries
+    Place(PlaceArgs),
     /// Delete a queue manager that was ended, with all that it has
     Dltmqm(DltmqmArgs),
     /// Start a queue manager that was ended
