@@ -3,7 +3,7 @@
 //! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
 //! and asked how it is, instead of being called in the way.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -312,10 +312,10 @@ fn check_ports(config: &Config, own: &Own, report: &mut CheckReport) {
 }
 
 /// Whether it is a floating address that another machine may have: it is listened on all the same, before it comes.
-fn floats_elsewhere(address: &str, floating: &BTreeSet<IpAddr>) -> bool {
+fn floats_elsewhere(address: &str, floating: &BTreeMap<IpAddr, QueueManagerId>) -> bool {
     let is_elsewhere = |one: &SocketAddr| {
         let nobody_here = || TcpListener::bind((one.ip(), 0)).map_err(|error| error.kind());
-        floating.contains(&one.ip())
+        floating.contains_key(&one.ip())
             && nobody_here().is_err_and(|kind| kind == io::ErrorKind::AddrNotAvailable)
     };
     resolve(address).is_ok_and(|all| !all.is_empty() && all.iter().all(is_elsewhere))
@@ -533,7 +533,7 @@ mod tests {
 
     #[test]
     fn an_address_that_floats_need_not_be_here() {
-        let floating = BTreeSet::from(["198.51.100.7".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+        let floating = ["198.51.100.7", "127.0.0.1"].map(|ip| (ip.parse().unwrap(), QueueManagerId(1))).into();
         assert!(floats_elsewhere("198.51.100.7:1414", &floating));
         assert!(!floats_elsewhere("198.51.100.8:1414", &floating), "another address does not float");
         assert!(!floats_elsewhere("127.0.0.1:1414", &floating), "it is here: its port can be looked at");
