@@ -127,6 +127,7 @@ impl Asker {
             Tongue::Channel => 4,
             Tongue::None => 5,
             Tongue::Grpc => 0,
+            Tongue::Rest => 8,
         }
     }
 }
