@@ -113,6 +113,7 @@ mod comparison;
 mod failovers;
 mod depths;
 mod events;
+mod refreshing;
 mod trail;
 mod canary;
 mod history;
