@@ -107,6 +107,12 @@ impl Answered for wire::SessionsResponse {
     }
 }
 
+impl Answered for wire::RefreshResponse {
+    fn take_outcome(&mut self) -> Option<Outcome> {
+        self.outcome.take()
+    }
+}
+
 impl Answered for wire::DisplayResponse {
     fn take_outcome(&mut self) -> Option<Outcome> {
         self.outcome.take()
@@ -267,6 +273,34 @@ impl Admin {
         }
     }
 
+    /// REFRESH QMGR TYPE(CONFIGEV): each object of a kind (ALL for all) with such a name is told in a configuration event, if it was made or
+    /// altered so many minutes ago at most; 0 for all.
+    ///
+    /// # Errors
+    /// 3224 where CONFIGEV is not enabled, 2043 for a kind that is not there.
+    pub async fn refresh_objects(
+        &self,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+        within_minutes: u32,
+    ) -> Result<()> {
+        let queue_manager = self.connection.queue_manager();
+        let (kind, name, after) = (kind.into(), name.into(), String::new());
+        let mut request = wire::RefreshRequest { queue_manager, kind, name, within_minutes, after };
+        loop {
+            let page = self
+                .ask(|mut client| {
+                    let request = self.said(request.clone());
+                    async move { client.refresh(request).await }
+                })
+                .await?;
+            if !page.more {
+                return Ok(());
+            }
+            request.after = page.upto;
+        }
+    }
+
     /// DISPLAY CONN: who is connected, in the order in which they came, and what they have open.
     ///
     /// # Errors
@@ -344,6 +378,9 @@ impl Admin {
             }
             Request::Display(wire::DisplayRequest { kind, name, .. }) => {
                 return self.display(kind, name).await.map(Reply::Objects);
+            }
+            Request::Refresh(wire::RefreshRequest { kind, name, within_minutes, .. }) => {
+                self.refresh_objects(kind, name, within_minutes).await?;
             }
             Request::Sessions => return self.sessions().await.map(Reply::Sessions),
             Request::Status => return self.status().await.map(Reply::Status),

@@ -152,6 +152,7 @@ pub fn tongue_in_words(tongue: Tongue) -> &'static str {
         Tongue::Mqsc => "MQSC",
         Tongue::Pcf => "PCF",
         Tongue::Channel => "channel",
+        Tongue::Rest => "REST",
     }
 }
 

@@ -42,6 +42,8 @@ public class Administration {
         status();
         channels();
         listeners();
+        channelAuthentication();
+        authorities();
         escapes();
         refusals();
         byHand();
@@ -57,6 +59,8 @@ public class Administration {
             Object value = parameters[at + 1];
             if (value instanceof String) {
                 message.addParameter(id, (String) value);
+            } else if (value instanceof String[]) {
+                message.addParameter(id, (String[]) value);
             } else if (value instanceof int[]) {
                 message.addParameter(id, (int[]) value);
             } else if (value instanceof byte[]) {
@@ -97,6 +101,8 @@ public class Administration {
         send(CMQCFC.MQCMD_INQUIRE_Q, CMQC.MQCA_Q_NAME, "PCF.EVENTS");
         send(CMQCFC.MQCMD_CHANGE_Q, CMQC.MQCA_Q_NAME, "PCF.EVENTS", CMQC.MQIA_Q_TYPE, CMQC.MQQT_LOCAL,
             CMQC.MQCA_Q_DESC, "told");
+        send(CMQCFC.MQCMD_REFRESH_Q_MGR, CMQCFC.MQIACF_REFRESH_TYPE, CMQCFC.MQRT_CONFIGURATION,
+            CMQCFC.MQIACF_OBJECT_TYPE, CMQC.MQOT_LOCAL_Q, CMQCFC.MQCACF_OBJECT_NAME, "PCF.EV*");
         MQQueue queue = manager.accessQueue("PCF.EVENTS", CMQC.MQOO_OUTPUT);
         queue.put(new MQMessage());
         queue.put(new MQMessage());
@@ -116,8 +122,15 @@ public class Administration {
                 + change.getIntParameterValue(CMQCFC.MQIACF_EVENT_ORIGIN) + ", \""
                 + change.getStringParameterValue(CMQC.MQCA_Q_DESC).trim() + "\"");
         }
+        PCFMessage refreshed = event("SYSTEM.ADMIN.CONFIG.EVENT", new MQMessage());
+        System.out.println("event " + refreshed.getCommand() + " " + refreshed.getReason() + " "
+            + refreshed.getStringParameterValue(CMQC.MQCA_Q_NAME).trim() + ", \""
+            + refreshed.getStringParameterValue(CMQC.MQCA_Q_DESC).trim() + "\"");
+        System.out.println("not refreshed " + refused(CMQCFC.MQCMD_REFRESH_Q_MGR, CMQCFC.MQIACF_REFRESH_TYPE,
+            CMQCFC.MQRT_CONFIGURATION) + " " + refused(CMQCFC.MQCMD_REFRESH_Q_MGR, CMQCFC.MQIACF_REFRESH_TYPE,
+            CMQCFC.MQRT_PROXYSUB));
         System.out.println("a pair " + Arrays.equals(messages[1].correlationId, messages[2].correlationId));
-        for (int at = 0; at < 3; at++) {
+        for (int at = 0; at < 4; at++) {
             PCFMessage command = event("SYSTEM.ADMIN.COMMAND.EVENT", new MQMessage());
             MQCFGR context = (MQCFGR) command.getParameter(CMQCFC.MQGACF_COMMAND_CONTEXT);
             MQCFGR data = (MQCFGR) command.getParameter(CMQCFC.MQGACF_COMMAND_DATA);
@@ -270,6 +283,56 @@ public class Administration {
         PCFMessage status = send(CMQCFC.MQCMD_INQUIRE_LISTENER_STATUS, CMQCFC.MQCACH_LISTENER_NAME, "PCF.LISTENER")[0];
         System.out.println("its status " + status.getIntParameterValue(CMQCFC.MQIACH_LISTENER_STATUS));
         send(CMQCFC.MQCMD_DELETE_LISTENER, CMQCFC.MQCACH_LISTENER_NAME, "PCF.LISTENER");
+    }
+
+    static void channelAuthentication() throws Exception {
+        send(CMQCFC.MQCMD_SET_CHLAUTH_REC, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*", CMQCFC.MQIACF_CHLAUTH_TYPE, CMQCFC.MQCAUT_BLOCKUSER,
+            CMQCFC.MQIACF_ACTION, CMQCFC.MQACT_ADD, CMQCFC.MQCACH_MCA_USER_ID_LIST, new String[] {"joe", "ann"});
+        Object[] address = {CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*", CMQCFC.MQIACF_CHLAUTH_TYPE, CMQCFC.MQCAUT_ADDRESSMAP,
+            CMQCFC.MQIACF_ACTION, CMQCFC.MQACT_ADD, CMQCFC.MQCACH_CONNECTION_NAME, "10.0.0.*",
+            CMQCFC.MQIACH_USER_SOURCE, CMQC.MQUSRC_NOACCESS};
+        System.out.println("an address " + refused(CMQCFC.MQCMD_SET_CHLAUTH_REC, address) + " "
+            + refused(CMQCFC.MQCMD_SET_CHLAUTH_REC, address));
+        PCFMessage[] all = send(CMQCFC.MQCMD_INQUIRE_CHLAUTH_RECS, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*");
+        PCFMessage[] blocked = send(CMQCFC.MQCMD_INQUIRE_CHLAUTH_RECS, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*",
+            CMQCFC.MQIACF_CHLAUTH_TYPE, CMQCFC.MQCAUT_BLOCKUSER);
+        String[] users = blocked[0].getStringListParameterValue(CMQCFC.MQCACH_MCA_USER_ID_LIST);
+        System.out.println("records " + all.length + ", of type " + blocked[0].getIntParameterValue(CMQCFC.MQIACF_CHLAUTH_TYPE)
+            + " for " + texts(blocked, CMQCFC.MQCACH_CHANNEL_NAME) + " " + users[0].trim() + "," + users[1].trim());
+        send(CMQCFC.MQCMD_SET_CHLAUTH_REC, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*", CMQCFC.MQIACF_CHLAUTH_TYPE, CMQCFC.MQCAUT_BLOCKUSER,
+            CMQCFC.MQIACF_ACTION, CMQCFC.MQACT_REMOVE, CMQCFC.MQCACH_MCA_USER_ID_LIST, new String[] {"joe", "ann"});
+        all = send(CMQCFC.MQCMD_INQUIRE_CHLAUTH_RECS, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*");
+        System.out.println("left " + all.length + ", from " + texts(all, CMQCFC.MQCACH_CONNECTION_NAME));
+        send(CMQCFC.MQCMD_SET_CHLAUTH_REC, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*", CMQCFC.MQIACF_CHLAUTH_TYPE,
+            CMQCFC.MQCAUT_ADDRESSMAP, CMQCFC.MQIACF_ACTION, CMQCFC.MQACT_REMOVEALL);
+        System.out.println("none " + refused(CMQCFC.MQCMD_INQUIRE_CHLAUTH_RECS, CMQCFC.MQCACH_CHANNEL_NAME, "PCF.*"));
+    }
+
+    static void authorities() throws Exception {
+        Object[] of = {CMQCFC.MQCACF_AUTH_PROFILE_NAME, "PCF.**", CMQCFC.MQIACF_OBJECT_TYPE, CMQC.MQOT_Q,
+            CMQCFC.MQCACF_PRINCIPAL_ENTITY_NAMES, new String[] {"joe"}};
+        send(CMQCFC.MQCMD_SET_AUTH_REC, with(of, CMQCFC.MQIACF_AUTH_ADD_AUTHS,
+            new int[] {CMQCFC.MQAUTH_BROWSE, CMQCFC.MQAUTH_INPUT, CMQCFC.MQAUTH_OUTPUT}));
+        send(CMQCFC.MQCMD_SET_AUTH_REC, with(of, CMQCFC.MQIACF_AUTH_REMOVE_AUTHS, new int[] {CMQCFC.MQAUTH_INPUT}));
+        Object[] asked = {CMQCFC.MQIACF_AUTH_OPTIONS, CMQCFC.MQAUTHOPT_NAME_ALL_MATCHING | CMQCFC.MQAUTHOPT_ENTITY_EXPLICIT,
+            CMQCFC.MQCACF_AUTH_PROFILE_NAME, "PCF.A", CMQCFC.MQIACF_OBJECT_TYPE, CMQC.MQOT_Q,
+            CMQCFC.MQCACF_ENTITY_NAME, "joe", CMQCFC.MQIACF_ENTITY_TYPE, 1};
+        PCFMessage one = send(CMQCFC.MQCMD_INQUIRE_AUTH_RECS, asked)[0];
+        System.out.println("authorities of " + one.getStringParameterValue(CMQCFC.MQCACF_ENTITY_NAME).trim() + " with "
+            + one.getStringParameterValue(CMQCFC.MQCACF_AUTH_PROFILE_NAME).trim() + " "
+            + Arrays.toString(one.getIntListParameterValue(CMQCFC.MQIACF_AUTHORIZATION_LIST)) + ", object "
+            + one.getIntParameterValue(CMQCFC.MQIACF_OBJECT_TYPE) + ", in "
+            + one.getStringParameterValue(CMQC.MQCA_Q_MGR_NAME).trim());
+        send(CMQCFC.MQCMD_DELETE_AUTH_REC, of);
+        System.out.println("none " + refused(CMQCFC.MQCMD_INQUIRE_AUTH_RECS, asked) + " "
+            + refused(CMQCFC.MQCMD_DELETE_AUTH_REC, of));
+    }
+
+    static Object[] with(Object[] parameters, int id, Object value) {
+        Object[] more = Arrays.copyOf(parameters, parameters.length + 2);
+        more[parameters.length] = id;
+        more[parameters.length + 1] = value;
+        return more;
     }
 
     static PCFMessage[] escape(String text) throws Exception {

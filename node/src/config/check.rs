@@ -533,7 +533,8 @@ mod tests {
 
     #[test]
     fn an_address_that_floats_need_not_be_here() {
-        let floating = ["198.51.100.7", "127.0.0.1"].map(|ip| (ip.parse().unwrap(), QueueManagerId(1))).into();
+        let floating =
+            ["198.51.100.7", "127.0.0.1"].map(|ip| (ip.parse().unwrap(), QueueManagerId(1))).into();
         assert!(floats_elsewhere("198.51.100.7:1414", &floating));
         assert!(!floats_elsewhere("198.51.100.8:1414", &floating), "another address does not float");
         assert!(!floats_elsewhere("127.0.0.1:1414", &floating), "it is here: its port can be looked at");

@@ -35,12 +35,25 @@ pub enum Admin {
         /// Empty for all.
         after: String,
     },
+    /// REFRESH QMGR TYPE(CONFIGEV): objects are told in events, as many as one call tells ([`super::Data::Refreshed`]).
+    Refresh(Refresh),
     /// DISPLAY CONN: who is connected, and what they have open. In the order in which they came, those behind `after`; with
     /// their handles as many as a page has (`limits::OBJECTS_A_PAGE`) or more when there may be others.
     Sessions {
         /// The default for all.
         after: SessionId,
     },
+}
+
+/// Which objects are told in events.
+#[derive(Clone, Debug, Default)]
+pub struct Refresh {
+    pub kinds: Vec<ObjectKind>,
+    /// As of a display.
+    pub pattern: String,
+    pub after: String,
+    /// Only what was made or altered so long ago at most; None for all.
+    pub within: Option<Duration>,
 }
 
 /// Calls of operators: what a node or the group of nodes is and does, whatever is defined there.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Admin, ArrangeRequest, CreateRequest, MembershipRequest, Operate, Refusal};
+use super::{Admin, ArrangeRequest, CreateRequest, MembershipRequest, Operate, Refresh, Refusal};
 use crate::types::definition::{ObjectKind, sentence};
 use crate::types::{InNetwork, Membership, NodeId, NodeInfo, ObjectName, Reason};
 
@@ -66,6 +66,20 @@ pub fn kinds_named(kind: &str) -> Result<Vec<ObjectKind>, Refusal> {
     kind_named(kind).map(|kind| vec![kind])
 }
 
+/// Of what REFRESH QMGR tells; ALL means all that MQ has events about.
+///
+/// # Errors
+/// 2043.
+pub fn kinds_told(kind: &str) -> Result<Vec<ObjectKind>, Refusal> {
+    if !kind.eq_ignore_ascii_case("ALL") {
+        return kinds_named(kind);
+    }
+    let kinds = ObjectKind::ALL.iter().map(|facts| facts.kind);
+    let kinds: Vec<ObjectKind> = kinds.filter(|kind| *kind != ObjectKind::Subscription).collect();
+    debug_assert!(kinds.contains(&ObjectKind::QueueManager), "the queue manager is told too");
+    Ok(kinds)
+}
+
 /// The port of a listener; 0 is none.
 ///
 /// # Errors
@@ -83,8 +97,12 @@ impl Admin {
     /// # Errors
     /// 2152 for a list of queues by a name that none can have: the beginning of names ends with `*`.
     pub fn check(&self) -> Result<(), Refusal> {
-        let Admin::Display { kinds, pattern, after } = self else { return Ok(()) };
-        debug_assert!(!kinds.is_empty(), "a display is of something");
+        let (Admin::Display { kinds, pattern, after }
+        | Admin::Refresh(Refresh { kinds, pattern, after, .. })) = self
+        else {
+            return Ok(());
+        };
+        debug_assert!(!kinds.is_empty(), "what is listed is of some kind");
         // Names of what else is listed may have other characters.
         if !kinds.iter().all(|kind| kind.is_queue()) {
             return Ok(());

@@ -64,6 +64,8 @@ pub enum Data {
     Objects(Vec<ObjectView>),
     /// Who is connected, in the order in which they came.
     Sessions(Vec<SessionView>),
+    /// Objects up to this name were told in events; None: to the last one.
+    Refreshed { upto: Option<String> },
     /// What this node knows of the queue manager.
     Status(Box<StatusView>),
     /// A page of the records of failovers that this node has.

@@ -13,7 +13,7 @@ mod asked;
 mod check;
 
 pub use admin::*;
-pub use asked::{kind_named, kinds_named, object_named, port_numbered, queue_manager_named};
+pub use asked::{kind_named, kinds_named, kinds_told, object_named, port_numbered, queue_manager_named};
 pub use call::*;
 pub use check::{check_body, queue_named};
 pub use completion::*;

@@ -164,14 +164,16 @@ impl Catalog {
                 Box::new(is_shown.then_some(&self.manager).into_iter())
             }
             kind if kind.is_queue() => {
-                let from = match (ObjectName::new(after).ok(), ObjectName::new(prefix).ok()) {
+                let from = match (behind(after), ObjectName::new(prefix).ok()) {
                     (Some(after), Some(first)) if after < first => Bound::Included(first),
-                    (Some(after), _) => Bound::Excluded(after),
+                    (Some(after), _) => Bound::Included(after),
                     (None, Some(first)) => Bound::Included(first),
                     (None, None) => Bound::Unbounded,
                 };
+                let after = after.to_owned();
                 let names = self.names.get(&kind).into_iter();
                 let names = names.flat_map(move |names| names.range((from.clone(), Bound::Unbounded)));
+                let names = names.skip_while(move |name| name.as_str() <= after.as_str());
                 let matching = names.take_while(move |name| name.matches(pattern));
                 Box::new(matching.map(|name| &self.queues.get(name).expect("a name that is kept").definition))
             }
@@ -428,6 +430,14 @@ impl Catalog {
 }
 
 /// The same on every node that has the same definition, whatever else the nodes are.
+/// A name that stands in front of all that stand behind this text, which may be no name of a queue: as much of it as is one.
+fn behind(text: &str) -> Option<ObjectName> {
+    let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    let found = ends.filter_map(|end| ObjectName::new(&text[..end]).ok()).next_back();
+    debug_assert!(found.as_ref().is_none_or(|found| text.starts_with(found.as_str())), "it stands in front");
+    found
+}
+
 fn fact(definition: &Definition, id: Option<QueueId>) -> (Vec<u8>, Option<QueueId>) {
     (encoded(definition), id)
 }
@@ -851,7 +861,8 @@ mod tests {
         let one = all.iter().map(std::slice::from_ref);
         for kinds in one.chain([&all[..], &queues[..]]) {
             for pattern in ["", "*", "A", "A*", "A.*", "B", "C*", "ZZ", "no name*"] {
-                for after in ["", "A", "A.A", "AB", "Z", "ZZ"] {
+                // Records have names that no queue can have.
+                for after in ["", "A", "A.A", "A?", "A.B*", "* B", "AB", "Z", "ZZ", "é"] {
                     let mut expected: Vec<&ObjectRef> = catalog
                         .all()
                         .map(|definition| &definition.object)

@@ -78,6 +78,10 @@ impl Replica {
                 noted.into_iter().for_each(|noted| self.tell(*noted));
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
+            Admin::Refresh(refresh) => {
+                noted.into_iter().for_each(|noted| self.tell(*noted));
+                return self.on_refresh(session, token, &refresh);
+            }
             Admin::Sessions { after } => {
                 let sessions = self.sessions.views(after, &self.standing.own().waiters);
                 let described: usize = sessions.iter().map(SessionView::described).sum();

@@ -119,6 +119,7 @@ impl Replica {
             Admin::Delete { object, .. } => (Object::Defined(object), Access::Delete),
             Admin::Clear { queue } => (queue.into(), Access::Clear),
             Admin::Display { pattern, .. } => (Object::Listed(pattern), Access::Display),
+            Admin::Refresh(_) => (Object::QueueManager, Access::Control),
             Admin::Sessions { .. } => (Object::QueueManager, Access::Display),
         };
         self.may(session, object, access)

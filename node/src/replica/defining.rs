@@ -45,9 +45,11 @@ impl Defining {
             }
             Admin::Alter { object, .. } => self.has(object),
             Admin::SetRecord { record, .. } => self.has(record),
-            Admin::Delete { .. } | Admin::Clear { .. } | Admin::Display { .. } | Admin::Sessions { .. } => {
-                false
-            }
+            Admin::Delete { .. }
+            | Admin::Clear { .. }
+            | Admin::Display { .. }
+            | Admin::Refresh(_)
+            | Admin::Sessions { .. } => false,
         }
     }
 

@@ -64,16 +64,7 @@ impl Replica {
         if !rules.commands && !rules.changes {
             return None;
         }
-        let by = by_of(self.sessions.get(session)?);
-        if by.tongue == Tongue::None {
-            return None;
-        }
-        let asker = Asker {
-            queue_manager: self.options.name.to_string(),
-            user: by.user,
-            application: by.application,
-            tongue: by.tongue,
-        };
+        let asker = self.asker(session).filter(|asker| asker.tongue != Tongue::None)?;
         // MQSET is a call, and no command.
         let is_told = rules.commands && asker.tongue != Tongue::Channel;
         let asked = is_told.then(|| asked(admin)).flatten();
@@ -83,6 +74,17 @@ impl Replica {
         debug_assert!(rules.changes || objects.is_empty(), "changes are told where that is switched on");
         debug_assert!(rules.commands || command.is_none(), "commands are told where that is switched on");
         (command.is_some() || !objects.is_empty()).then(|| Noted { asker, command, objects }.into())
+    }
+
+    /// Who asks; None where nobody is connected any more.
+    pub(super) fn asker(&self, session: SessionId) -> Option<Asker> {
+        let by = by_of(self.sessions.get(session)?);
+        Some(Asker {
+            queue_manager: self.options.name.to_string(),
+            user: by.user,
+            application: by.application,
+            tongue: by.tongue,
+        })
     }
 
     /// The objects that it is about, as they are.
@@ -96,7 +98,9 @@ impl Replica {
                 return all.map(|record| (record.object.clone(), Some(details(record)))).collect();
             }
             Admin::SetRecord { record, .. } => record,
-            Admin::Clear { .. } | Admin::Display { .. } | Admin::Sessions { .. } => return Vec::new(),
+            Admin::Clear { .. } | Admin::Display { .. } | Admin::Refresh(_) | Admin::Sessions { .. } => {
+                return Vec::new();
+            }
         };
         if object.name == CONFIGURATION {
             return Vec::new();
@@ -137,6 +141,12 @@ impl Replica {
                 if events.len() == 2 { CorrelationId(self.new_id().1.0) } else { CorrelationId::default() };
             events.iter().for_each(|event| self.put_event(CONFIGURATION, event, pair));
         }
+    }
+
+    /// An event about one object, which belongs to no other event.
+    pub(super) fn put_configuration_event(&mut self, event: &pcf::Message) {
+        debug_assert!(event.header.is_last, "nothing belongs to it");
+        self.put_event(CONFIGURATION, event, CorrelationId::default());
     }
 
     /// A message of the queue manager's own, which is dropped where it has no place.
@@ -200,7 +210,7 @@ impl Replica {
     }
 }
 
-fn details(definition: &Definition) -> ObjectDetails {
+pub(super) fn details(definition: &Definition) -> ObjectDetails {
     let said =
         definition.attributes().map(|(attribute, value)| Said { name: attribute.name.to_string(), value });
     ObjectDetails {
@@ -246,9 +256,12 @@ fn asked(admin: &Admin) -> Option<(Verb, ObjectDetails)> {
             let name = if pattern.is_empty() { "*" } else { pattern };
             (Verb::Display, of_object(&ObjectRef::new(kind, name)))
         }
+        Admin::Refresh(refresh) if refresh.after.is_empty() => {
+            (Verb::Refresh, of_object(&ObjectRef::new(ObjectKind::QueueManager, &refresh.pattern)))
+        }
         Admin::Sessions { after } if *after == SessionId::default() => {
             (Verb::DisplayConnections, of_object(&ObjectRef::new(ObjectKind::QueueManager, "")))
         }
-        Admin::Display { .. } | Admin::Sessions { .. } => return None,
+        Admin::Display { .. } | Admin::Refresh(_) | Admin::Sessions { .. } => return None,
     })
 }

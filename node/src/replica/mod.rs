@@ -115,6 +115,7 @@ mod comparison;
 mod failovers;
 mod depths;
 mod events;
+mod refreshing;
 mod trail;
 mod canary;
 mod history;

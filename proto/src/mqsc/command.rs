@@ -4,7 +4,7 @@ use super::filter::Filter;
 use crate::admin::v1::set_request::Action;
 use crate::admin::v1::{
     AlterRequest, Attribute, ClearRequest, DefineRequest, DeleteRequest, DisplayRequest, ObjectDetails,
-    SessionDetails, SetRequest, StatusResponse,
+    RefreshRequest, SessionDetails, SetRequest, StatusResponse,
 };
 use crate::attribute::Kind;
 
@@ -54,6 +54,14 @@ pub enum Command {
     Display(Display),
     /// PING QMGR.
     Ping,
+    /// REFRESH QMGR TYPE(CONFIGEV): what is told in events. The kind is a word of OBJECT.
+    Refreshed {
+        kind: String,
+        /// Empty for all, may end in `*`.
+        name: String,
+        /// Made or altered so long ago at most; 0 for all.
+        within_minutes: u32,
+    },
     /// REFRESH SECURITY of what is never kept: that the queue manager answers is all there is to it.
     Refresh,
     /// MQ has it and this product has not, for the reason in this sentence.
@@ -111,6 +119,8 @@ pub enum Request {
     Set(SetRequest),
     /// All pages of it.
     Display(DisplayRequest),
+    /// All of it.
+    Refresh(RefreshRequest),
     /// Who is connected, and what they have open.
     Sessions,
     /// Of the node that serves.
@@ -201,6 +211,12 @@ impl Command {
                 };
                 looks.into_iter().chain(states.iter().map(set)).collect()
             }
+            Command::Refreshed { kind, name, within_minutes } => vec![Request::Refresh(RefreshRequest {
+                kind: kind.clone(),
+                name: name.clone(),
+                within_minutes: *within_minutes,
+                ..RefreshRequest::default()
+            })],
             Command::Ping | Command::Refresh => vec![listed("QMGR", "")],
             Command::NotHere(_) | Command::Help(_) | Command::End => Vec::new(),
         }

@@ -27,6 +27,8 @@ pub enum Operator {
     /// Like one of the members of a list.
     ContainsLike,
     ExcludesLike,
+    /// A profile that means this name; WHERE has no word for it.
+    Covers,
 }
 
 const OPERATORS: &[(&str, Operator)] = &[
@@ -68,6 +70,7 @@ impl Filter {
             Operator::Excludes => members().all(|member| member != self.value),
             Operator::ContainsLike => members().any(|member| is_like(member, &self.value)),
             Operator::ExcludesLike => members().all(|member| !is_like(member, &self.value)),
+            Operator::Covers => covers(value.as_bytes(), self.value.as_bytes()),
             Operator::Less => self.compared(value).is_some_and(|order| order.is_lt()),
             Operator::Greater => self.compared(value).is_some_and(|order| order.is_gt()),
             Operator::LessOrEqual => self.compared(value).is_some_and(|order| order.is_le()),
@@ -84,6 +87,31 @@ impl Filter {
     }
 }
 
+/// Whether a generic profile means a name: `?` is one character and `*` any number of them within a qualifier, `**` any number of
+/// qualifiers (IBM MQ, "OAM wildcard characters").
+fn covers(profile: &[u8], name: &[u8]) -> bool {
+    // Whether what is left of the profile means what is left of the name, from the ends on.
+    let mut means = vec![vec![false; name.len() + 1]; profile.len() + 1];
+    for at in (0..=profile.len()).rev() {
+        for from in (0..=name.len()).rev() {
+            let next = name.get(from).copied();
+            let in_qualifier = next.is_some_and(|next| next != b'.');
+            means[at][from] = match &profile[at..] {
+                [] => next.is_none(),
+                [b'*', b'*', rest @ ..] => {
+                    let no_qualifier = rest.first() == Some(&b'.') && means[at + 3][from];
+                    means[at + 2][from] || no_qualifier || (next.is_some() && means[at][from + 1])
+                }
+                [b'*', ..] => means[at + 1][from] || (in_qualifier && means[at][from + 1]),
+                [b'?', ..] => in_qualifier && means[at + 1][from + 1],
+                b".**" if next.is_none() => true,
+                [one, ..] => next == Some(*one) && means[at + 1][from + 1],
+            };
+        }
+    }
+    means[0][0]
+}
+
 /// Whether a name is the one that is meant, which may end in `*`.
 pub fn is_like(name: &str, pattern: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -95,6 +123,32 @@ pub fn is_like(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_means_names_by_its_wildcards() {
+        for (profile, name, means) in [
+            ("ORDERS", "ORDERS", true),
+            ("ORDERS", "ORDERS.1", false),
+            ("ORDERS.*", "ORDERS.1", true),
+            ("ORDERS.*", "ORDERS.1.2", false),
+            ("ORDERS.**", "ORDERS.1.2", true),
+            ("ORDERS.**", "ORDERS", true),
+            ("**.1", "ORDERS.X.1", true),
+            ("**.1", "1", true),
+            ("**", "ANY.THING", true),
+            ("O?DERS", "ORDERS", true),
+            ("O?DERS", "O.DERS", false),
+            ("ORD*.NEW", "ORDERS.NEW", true),
+            ("", "", true),
+            ("", "X", false),
+        ] {
+            let filter =
+                Filter { attribute: "PROFILE".into(), operator: Operator::Covers, value: name.into() };
+            assert_eq!(filter.holds(profile), means, "{profile} {name}");
+        }
+        let (many, long) = ("*A".repeat(24), "A".repeat(48));
+        assert!(covers(many.as_bytes(), long.as_bytes()), "it takes no longer than the names are long");
+    }
 
     #[test]
     fn numbers_are_compared_as_numbers_and_names_as_names() {

@@ -54,6 +54,8 @@ pub fn done(command: &Command) -> &'static str {
         Command::Control { stops: false, .. } => "AMQ8018I: Start IBM MQ channel accepted.",
         Command::Control { .. } => "AMQ8019I: Stop IBM MQ channel accepted.",
         Command::Ping => "AMQ8415I: Ping IBM MQ Queue Manager command complete.",
+        // Under which number MQ says it is not known here.
+        Command::Refreshed { .. } => "IBM MQ queue manager refreshed.",
         Command::Refresh => "AMQ8560I: IBM MQ security cache refreshed.",
         Command::Display(_) | Command::NotHere(_) | Command::Help(_) | Command::End => "",
     }

@@ -9,6 +9,14 @@ use super::syntax::{Fault, Help};
 use super::words::{Word, words};
 use crate::attribute::Kind;
 
+/// What REFRESH QMGR tells in events: words of OBJECT.
+const TOLD: &[&str] = &[
+    "ALL", "AUTHINFO", "AUTHREC", "CHANNEL", "CHLAUTH", "LISTENER", "QALIAS", "QLOCAL", "QMGR", "QMODEL",
+    "QREMOTE", "QUEUE", "TOPIC",
+];
+/// IBM MQ Reference, "REFRESH QMGR", INCLINT.
+const MINUTES_MOST: u32 = 999_999;
+
 /// Reads one command.
 ///
 /// # Errors
@@ -71,6 +79,7 @@ impl Clause<'_> {
             (Display, noun) => display::display(self, noun),
             (Ping, Noun::Object(Kind::QueueManager)) => self.nothing_else().map(|()| Command::Ping),
             (Refresh, Noun::Security) => self.refresh_security(),
+            (Refresh, Noun::Object(Kind::QueueManager)) => self.refresh_manager(),
             (Start | Stop, Noun::Object(Kind::Channel)) => self.control_channel(),
             (Start | Stop, Noun::Object(Kind::Listener)) => self.control_listener(),
             _ => Ok(Command::NotHere(self.why_not().to_string())),
@@ -131,6 +140,61 @@ impl Clause<'_> {
             }
             _ => "That is not done here.",
         }
+    }
+
+    /// REFRESH QMGR (IBM MQ Reference). Of its types only the one that tells objects in events has something to do here.
+    fn refresh_manager(&self) -> Result<Command, Fault> {
+        if self.name.values.is_some() {
+            return Err(self.fault(self.name));
+        }
+        let (mut of_type, mut kind, mut name, mut minutes) = (None, None, None, None);
+        for word in self.words {
+            let value = word.one().ok_or_else(|| self.fault(word))?;
+            match word.name.as_str() {
+                "TYPE" if of_type.is_none() => of_type = Some((word, value)),
+                "OBJECT" if kind.is_none() => kind = Some((word, value)),
+                "NAME" if name.is_none() => name = Some(self.generic_name(word, value)?),
+                "INCLINT" if minutes.is_none() => minutes = Some(self.minutes(word, value)?),
+                _ => return Err(self.fault(word)),
+            }
+        }
+        match of_type {
+            Some((_, "CONFIGEV")) => {}
+            Some((_, "EXPIRY" | "EARLY")) => {
+                return Ok(Command::NotHere("That is for queue managers on z/OS.".into()));
+            }
+            Some((_, "PROXYSUB")) => {
+                return Ok(Command::NotHere("Nothing is published or subscribed to yet.".into()));
+            }
+            Some((word, _)) => return Err(self.fault(word)),
+            None => return Err(self.because(self.name, "TYPE must be said.")),
+        }
+        let kind = match kind {
+            None => "ALL",
+            Some((_, kind)) if TOLD.contains(&kind) => kind,
+            Some((word, kind)) => {
+                return match Noun::named(kind) {
+                    Some(Noun::Missing(why)) => Ok(Command::NotHere(why.to_string())),
+                    _ => Err(self.fault(word)),
+                };
+            }
+        };
+        let (kind, name) = (kind.to_string(), name.unwrap_or_default());
+        Ok(Command::Refreshed { kind, name, within_minutes: minutes.unwrap_or(0) })
+    }
+
+    /// A name that may end in a star; empty for the star alone.
+    fn generic_name(&self, word: &Word, name: &str) -> Result<String, Fault> {
+        if name.strip_suffix('*').unwrap_or(name).contains('*') {
+            return Err(self.because(word, "A name may end in * and have none in it."));
+        }
+        Ok(if name == "*" { String::new() } else { name.to_string() })
+    }
+
+    fn minutes(&self, word: &Word, text: &str) -> Result<u32, Fault> {
+        let minutes = text.parse().ok().filter(|minutes| *minutes <= MINUTES_MOST);
+        let why = || format!("INCLINT is 0 to {MINUTES_MOST} minutes, not {text}.");
+        minutes.ok_or_else(|| self.because(word, why()))
     }
 
     /// Certificates are the only thing that is kept, and each node reads its own again.

@@ -101,6 +101,9 @@ fn last<'a>(clause: &'a Clause<'_>) -> &'a Word {
     clause.words.last().unwrap_or(clause.name)
 }
 
+/// MQ's name for the queue manager's own record.
+pub const MANAGER_PROFILE: &str = "SELF";
+
 fn record(clause: &Clause<'_>, others: &[&str]) -> Result<Record, Fault> {
     if clause.name.values.is_some() {
         return Err(clause.fault(clause.name));
@@ -125,9 +128,8 @@ fn record(clause: &Clause<'_>, others: &[&str]) -> Result<Record, Fault> {
     let object = object.ok_or_else(|| clause.because(last(clause), "OBJTYPE must be said."))?;
     let (kind, names) =
         who.ok_or_else(|| clause.because(last(clause), "PRINCIPAL or GROUP must be said."))?;
-    // The queue manager's own record has MQ's name for it.
     let profile = match (profile, object.as_str()) {
-        (None, "QMGR") => "SELF".to_string(),
+        (None, "QMGR") => MANAGER_PROFILE.to_string(),
         (Some(profile), _) => profile,
         (None, _) => return Err(clause.because(last(clause), "PROFILE must be said.")),
     };
@@ -138,8 +140,19 @@ fn record(clause: &Clause<'_>, others: &[&str]) -> Result<Record, Fault> {
 }
 
 fn authorities(clause: &Clause<'_>, word: &Word, object: &str) -> Result<Vec<&'static str>, Fault> {
+    granted(word.all(), object).map_err(|why| clause.because(word, why))
+}
+
+/// Single authorities for what may be words for several of them, with objects of this kind (as OBJTYPE names it).
+///
+/// # Errors
+/// A sentence about one that there is not.
+pub fn granted<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    object: &str,
+) -> Result<Vec<&'static str>, String> {
     let mut list: Vec<&'static str> = Vec::new();
-    for name in word.all() {
+    for name in names {
         match name.to_ascii_uppercase().as_str() {
             "NONE" => {}
             "ALL" => list.extend(of_programs(object).iter().chain(of_administrators(object))),
@@ -147,7 +160,7 @@ fn authorities(clause: &Clause<'_>, word: &Word, object: &str) -> Result<Vec<&'s
             "ALLADM" => list.extend(of_administrators(object)),
             name => match AUTHORITIES.iter().find(|known| **known == name) {
                 Some(known) => list.push(known),
-                None => return Err(clause.because(word, format!("There is no authority {name}."))),
+                None => return Err(format!("There is no authority {name}.")),
             },
         }
     }

@@ -99,6 +99,12 @@ fn said_of(verb: Verb, noun: Noun) -> Vec<String> {
         (Verb::Display, Noun::QueueStatus) => {
             vec![own("TYPE( QUEUE | HANDLE )"), own("ALL"), own("WHERE( filter )")]
         }
+        (Verb::Refresh, Noun::Object(Kind::QueueManager)) => vec![
+            own("TYPE( CONFIGEV )"),
+            own("OBJECT( type )"),
+            own("NAME( name )"),
+            own("INCLINT( integer )"),
+        ],
         (Verb::Stop, Noun::Object(Kind::Channel)) => {
             vec![
                 own("MODE( QUIESCE | FORCE | TERMINATE )"),

@@ -16,6 +16,8 @@ const OK: i32 = 0;
 const FAILED: i32 = 2;
 /// MQET_MQSC.
 const MQSC: i32 = 1;
+/// MQ_Q_MGR_NAME_LENGTH.
+const NAME: usize = 48;
 
 /// A command that is under way.
 #[derive(Debug)]
@@ -191,6 +193,10 @@ impl Asking {
     }
 
     fn told(&mut self, reply: &Reply, more: bool) {
+        if more && matches!(reply, Reply::Done) {
+            // So far.
+            return;
+        }
         let Asked { does: Does::This(command), tells } = &self.asked else { return };
         match (tells, command) {
             (Tells::Text, command) => {
@@ -205,10 +211,13 @@ impl Asking {
                     self.replies.end();
                 }
             }
-            (Tells::Each(wanted), Command::Display(display)) => {
+            (Tells::Each { wanted, beside }, Command::Display(display)) => {
                 let told = each(display, reply, &self.queue_manager, wanted.as_deref());
                 self.has_found |= !told.is_empty();
-                told.into_iter().for_each(|parameters| self.replies.add(parameters, OK, 0));
+                for mut parameters in told {
+                    parameters.extend_from_slice(beside);
+                    self.replies.add(parameters, OK, 0);
+                }
                 if !more {
                     self.end_inquiry();
                 }
@@ -281,7 +290,14 @@ fn each(
     match (display.subject, reply) {
         (Subject::Object(_) | Subject::Queues, Reply::Objects(objects)) => {
             let found = mqsc::found(display, objects, queue_manager);
-            found.map(|facts| attributes::parameters(&facts, wanted)).collect()
+            let told = found.map(|facts| {
+                let mut parameters = attributes::parameters(&facts, wanted);
+                if facts.kind == Kind::Authority {
+                    parameters.push(named(parameter::Q_MGR_NAME, queue_manager, NAME));
+                }
+                parameters
+            });
+            told.collect()
         }
         (subject, reply) => {
             let rows = mqsc::rows(display, reply, queue_manager);
@@ -293,6 +309,7 @@ fn each(
 fn not_found(subject: Subject) -> u32 {
     match subject {
         Subject::Object(Kind::Channel) => reason::CHANNEL_NOT_FOUND,
+        Subject::Object(Kind::ChannelAuth) => reason::CHLAUTH_NOT_FOUND,
         Subject::ChannelStatus => reason::CHL_STATUS_NOT_FOUND,
         Subject::ListenerStatus => reason::LSTR_STATUS_NOT_FOUND,
         Subject::Connections => reason::CONNECTION_ID_ERROR,
@@ -305,7 +322,10 @@ fn not_found(subject: Subject) -> u32 {
 fn as_pcf_has_it(command: &Command, refused: u32) -> u32 {
     const OBJECT_ALREADY_EXISTS: u32 = 2100;
     let is_channel = command.is_of_channel();
+    let is_channel_auth = matches!(command, Command::Set { kind: Kind::ChannelAuth, .. });
     match refused {
+        OBJECT_ALREADY_EXISTS if is_channel_auth => reason::CHLAUTH_ALREADY_EXISTS,
+        reason::UNKNOWN_OBJECT_NAME if is_channel_auth => reason::CHLAUTH_NOT_FOUND,
         OBJECT_ALREADY_EXISTS if is_channel => reason::CHANNEL_ALREADY_EXISTS,
         OBJECT_ALREADY_EXISTS => reason::OBJECT_ALREADY_EXISTS,
         reason::UNKNOWN_OBJECT_NAME if is_channel => reason::CHANNEL_NOT_FOUND,

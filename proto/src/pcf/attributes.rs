@@ -17,7 +17,7 @@ const SUITE_B_WORDS: &[(&str, i32)] = &[("NONE", 1), ("128_BIT", 2), ("192_BIT",
 /// MQIACF_AUTHORIZATION_LIST, and what its words are in a list of numbers (MQAUTH_*).
 const AUTHORIZATIONS: u32 = 1115;
 #[rustfmt::skip]
-const AUTHORIZATION_WORDS: &[(&str, i32)] = &[
+pub const AUTHORIZATION_WORDS: &[(&str, i32)] = &[
     ("ALLMQI", -3), ("ALLADM", -2), ("ALL", -1), ("NONE", 0), ("ALTUSR", 1), ("BROWSE", 2), ("CHG", 3), ("CLR", 4), ("CONNECT", 5),
     ("CRT", 6), ("DLT", 7), ("DSP", 8), ("GET", 9), ("INQ", 10), ("PUT", 11), ("PASSALL", 12), ("PASSID", 13), ("SET", 14),
     ("SETALL", 15), ("SETID", 16), ("CTRL", 17), ("CTRLX", 18), ("PUB", 19), ("SUB", 20), ("RESUME", 21), ("SYSTEM", 22),
@@ -33,6 +33,7 @@ pub fn type_selector(kind: Kind) -> Option<u32> {
         Kind::AuthInfo => Some(66),
         Kind::Topic => Some(208),
         Kind::Listener => Some(1501),
+        Kind::ChannelAuth => Some(1352),
         _ => None,
     }
 }
@@ -109,7 +110,8 @@ pub fn unknown(parameter: &Parameter) -> Fault {
         .at(parameter.id)
 }
 
-/// What is known of an object, as parameters: its name and its type first, and of the rest what is `wanted`, None for all.
+/// What is known of an object, as parameters: its name and its type first, and of the rest what is `wanted`, None for all. What tells a
+/// record from others is always told.
 pub fn parameters(facts: &Facts, wanted: Option<&[i32]>) -> Vec<Parameter> {
     let kind = facts.kind.facts();
     let filled = kind.name_most.min(FILLED_UP_TO);
@@ -122,7 +124,7 @@ pub fn parameters(facts: &Facts, wanted: Option<&[i32]>) -> Vec<Parameter> {
             Some(ids) => ids.contains(&(selector as i32)),
             None => selector < NOT_OF_MQ,
         };
-        (is_wanted || of_type == Some(selector)).then(|| told(attribute, fact)).flatten()
+        (is_wanted || attribute.key || of_type == Some(selector)).then(|| told(attribute, fact)).flatten()
     });
     let (first, rest): (Vec<Parameter>, Vec<Parameter>) =
         told.partition(|parameter| of_type == Some(parameter.id as u32));

@@ -30,6 +30,17 @@ const CONNAUTH: i32 = 4;
 /// MQCHS_INACTIVE and MQCHS_STOPPED.
 const INACTIVE: i32 = 0;
 const STOPPED: i32 = 6;
+/// MQRT_PROXYSUB.
+const PROXY_SUBSCRIPTIONS: i32 = 4;
+/// MQOT: what a refresh tells, by the words of MQSC.
+const ALL_OBJECTS: (i32, &str) = (1001, "ALL");
+#[rustfmt::skip]
+const OBJECTS: &[(i32, &str)] = &[
+    ALL_OBJECTS, (1, "QUEUE"), (1002, "QALIAS"), (1003, "QMODEL"), (1004, "QLOCAL"), (1005, "QREMOTE"), (5, "QMGR"),
+    (6, "CHANNEL"), (7, "AUTHINFO"), (8, "TOPIC"), (11, "LISTENER"), (1016, "CHLAUTH"), (1022, "AUTHREC"),
+];
+/// Of RefreshInterval.
+const MINUTES_MOST: u32 = 999_999;
 /// Bytes of a connection id, and those in front of them that all of a queue manager have.
 const CONNECTION_BYTES: usize = 24;
 const EXTENSION_BYTES: usize = 16;
@@ -59,8 +70,8 @@ pub(super) enum Does {
 pub(super) enum Tells {
     /// That it was done.
     Done,
-    /// A message for each thing that is found, with these parameters; None for all.
-    Each(Option<Vec<i32>>),
+    /// A message for each thing that is found, with these parameters, None for all; and beside them what is the same for each.
+    Each { wanted: Option<Vec<i32>>, beside: Vec<Parameter> },
     /// One message with names, and with types where they have any.
     Names { names: i32, types: Option<i32> },
     /// Text, as MQSC answers.
@@ -99,7 +110,13 @@ pub(super) fn asked(message: &Message) -> Result<Asked, Fault> {
     match header.command {
         number::PING_Q_MGR => said.nothing_more(Command::Ping),
         number::REFRESH_SECURITY => said.refresh(),
+        number::REFRESH_Q_MGR => said.refresh_manager(),
         number::ESCAPE => said.escape(),
+        number::SET_CHLAUTH_REC => said.set_channel_auth(),
+        number::INQUIRE_CHLAUTH_RECS => said.inquire_channel_auth(),
+        number::SET_AUTH_REC => said.set_authority(),
+        number::DELETE_AUTH_REC => said.delete_authority(),
+        number::INQUIRE_AUTH_RECS => said.inquire_authorities(),
         number::CLEAR_Q => {
             let queue = said.needed(id::Q_NAME)?;
             said.nothing_more(Command::Clear { queue })
@@ -152,7 +169,7 @@ impl Said<'_> {
             Verb::Inquire => {
                 let name = self.name_of(what)?;
                 let wanted = self.wanted(what.wanted)?;
-                self.inquire(what, name, Tells::Each(wanted))
+                self.inquire(what, name, each(wanted))
             }
             Verb::Names => {
                 let name = self.name_of(what)?;
@@ -311,7 +328,7 @@ impl Said<'_> {
     fn status(&mut self, subject: Subject, name: String, wanted: i32) -> Result<Asked, Fault> {
         let wanted = self.wanted(wanted)?;
         let filters = self.filters(|parameter| status::compared(subject, parameter.id, &parameter.value))?;
-        Ok(Asked { does: display(subject, name, filters), tells: Tells::Each(wanted) })
+        Ok(Asked { does: display(subject, name, filters), tells: each(wanted) })
     }
 
     fn queue_status(&mut self) -> Result<Asked, Fault> {
@@ -412,6 +429,33 @@ impl Said<'_> {
         }
     }
 
+    /// REFRESH QMGR TYPE(CONFIGEV).
+    fn refresh_manager(&mut self) -> Result<Asked, Fault> {
+        match self.number(id::REFRESH_TYPE)? {
+            Some(id::REFRESH_CONFIGURATION) => {}
+            Some(PROXY_SUBSCRIPTIONS) => {
+                let why = "Nothing is published or subscribed to yet.";
+                return Err(Fault::new(reason::FUNCTION_NOT_SUPPORTED, why).at(id::REFRESH_TYPE));
+            }
+            Some(other) => return Err(not_a_value(id::REFRESH_TYPE, other)),
+            None => return Err(self.missing(id::REFRESH_TYPE)),
+        }
+        let kind = match self.number(id::OBJECT_TYPE)? {
+            None => ALL_OBJECTS.1,
+            Some(number) => {
+                let found = OBJECTS.iter().find(|(known, _)| *known == number);
+                found.ok_or_else(|| not_a_value(id::OBJECT_TYPE, number))?.1
+            }
+        };
+        let name = self.text(id::OBJECT_NAME)?.filter(|name| name != "*").unwrap_or_default();
+        let minutes = self.number(id::REFRESH_INTERVAL)?.unwrap_or(0);
+        let within_minutes = match u32::try_from(minutes) {
+            Ok(minutes) if minutes <= MINUTES_MOST => minutes,
+            _ => return Err(not_a_value(id::REFRESH_INTERVAL, minutes)),
+        };
+        self.nothing_more(Command::Refreshed { kind: kind.to_string(), name, within_minutes })
+    }
+
     fn escape(&mut self) -> Result<Asked, Fault> {
         match self.number(id::ESCAPE_TYPE)? {
             Some(MQSC) => {}
@@ -431,6 +475,10 @@ impl Said<'_> {
     }
 }
 
+fn each(wanted: Option<Vec<i32>>) -> Tells {
+    Tells::Each { wanted, beside: Vec::new() }
+}
+
 fn queue_kind(number: i32) -> Result<Kind, Fault> {
     let found = QUEUES.into_iter().find(|kind| queue_type(*kind) == Some(number));
     found.ok_or_else(|| {
@@ -438,11 +486,11 @@ fn queue_kind(number: i32) -> Result<Kind, Fault> {
     })
 }
 
-fn display(subject: Subject, name: String, filters: Vec<Filter>) -> Does {
+pub(super) fn display(subject: Subject, name: String, filters: Vec<Filter>) -> Does {
     Does::This(Command::Display(Display { subject, name, wanted: Wanted::All, filters }))
 }
 
-fn equal(attribute: &str, value: String) -> Filter {
+pub(super) fn equal(attribute: &str, value: String) -> Filter {
     Filter { attribute: attribute.to_string(), operator: mqsc::Operator::Equal, value }
 }
 
@@ -460,7 +508,7 @@ fn begin_so(bytes: &[u8]) -> Vec<Filter> {
 }
 
 /// What a filter compares: an attribute of one of these kinds, and its value as MQSC has it.
-fn compared(kinds: &[Kind], parameter: &Parameter) -> Option<(&'static str, String)> {
+pub(super) fn compared(kinds: &[Kind], parameter: &Parameter) -> Option<(&'static str, String)> {
     let value = match &parameter.value {
         Value::NumberFilter(_, number) => Value::Number(*number),
         Value::TextFilter(_, text) => Value::Text(text.clone()),

@@ -17,6 +17,7 @@ pub const Q_DEPTH_LOW: i32 = 2225;
 const CONFIG_CREATE_OBJECT: i32 = 2367;
 const CONFIG_CHANGE_OBJECT: i32 = 2368;
 const CONFIG_DELETE_OBJECT: i32 = 2369;
+const CONFIG_REFRESH_OBJECT: i32 = 2370;
 const COMMAND_MQSC: i32 = 2412;
 const COMMAND_PCF: i32 = 2413;
 
@@ -24,11 +25,6 @@ const COMMAND_PCF: i32 = 2413;
 const CONFIG_EVENT: i32 = 43;
 const PERFM_EVENT: i32 = 45;
 const COMMAND_EVENT: i32 = 99;
-const INQUIRE_AUTH_RECS: i32 = 87;
-const DELETE_AUTH_REC: i32 = 89;
-const SET_AUTH_REC: i32 = 90;
-const SET_CHLAUTH_REC: i32 = 203;
-const INQUIRE_CHLAUTH_RECS: i32 = 204;
 /// MQCC_WARNING, which all of these have.
 const WARNING: i32 = 1;
 /// MQCA_Q_MGR_NAME, MQCA_BASE_OBJECT_NAME, MQIA_TIME_SINCE_RESET, MQIA_HIGH_Q_DEPTH, MQIA_MSG_ENQ_COUNT, MQIA_MSG_DEQ_COUNT.
@@ -127,6 +123,7 @@ impl Asker {
             Tongue::Channel => 4,
             Tongue::None => 5,
             Tongue::Grpc => 0,
+            Tongue::Rest => 8,
         }
     }
 }
@@ -140,12 +137,8 @@ pub struct Images<'a> {
 /// A configuration event: one message, or two of an object that was changed.
 pub fn of_object(asker: &Asker, images: &Images<'_>) -> Vec<Message> {
     let message = |reason, sequence, is_last, object: &ObjectDetails| {
-        let mut parameters = asker.parameters();
-        parameters.insert(1, Parameter { id: EVENT_SECURITY_ID, value: Value::Bytes(vec![0; SECURITY_ID]) });
-        let facts = facts_of(object, &asker.queue_manager);
-        parameters.push(Parameter::number(OBJECT_TYPE, object_type(facts.kind)));
-        parameters.extend(super::attributes::parameters(&facts, None));
-        Message { header: Header { sequence, is_last, ..header(CONFIG_EVENT, 2, reason) }, parameters }
+        let message = of_image(asker, reason, object);
+        Message { header: Header { sequence, is_last, ..message.header }, ..message }
     };
     match (images.before, images.after) {
         (None, None) => Vec::new(),
@@ -156,6 +149,20 @@ pub fn of_object(asker: &Asker, images: &Images<'_>) -> Vec<Message> {
             message(CONFIG_CHANGE_OBJECT, 2, true, after),
         ],
     }
+}
+
+/// A configuration event about an object as it is, which somebody asked for.
+pub fn of_refreshed(asker: &Asker, object: &ObjectDetails) -> Message {
+    of_image(asker, CONFIG_REFRESH_OBJECT, object)
+}
+
+fn of_image(asker: &Asker, reason: i32, object: &ObjectDetails) -> Message {
+    let mut parameters = asker.parameters();
+    parameters.insert(1, Parameter { id: EVENT_SECURITY_ID, value: Value::Bytes(vec![0; SECURITY_ID]) });
+    let facts = facts_of(object, &asker.queue_manager);
+    parameters.push(Parameter::number(OBJECT_TYPE, object_type(facts.kind)));
+    parameters.extend(super::attributes::parameters(&facts, None));
+    Message { header: header(CONFIG_EVENT, 2, reason), parameters }
 }
 
 /// MQOT. A subscription has none.
@@ -189,6 +196,8 @@ pub enum Asked {
     RemoveAll,
     Display,
     DisplayConnections,
+    /// Objects are told in events.
+    Refresh,
 }
 
 impl Asked {
@@ -205,12 +214,13 @@ impl Asked {
         };
         match (self, kind) {
             (Asked::DisplayConnections, _) => number::INQUIRE_CONNECTION,
+            (Asked::Refresh, _) => number::REFRESH_Q_MGR,
             (Asked::Clear, _) => number::CLEAR_Q,
-            (Asked::Display, Kind::ChannelAuth) => INQUIRE_CHLAUTH_RECS,
-            (Asked::Display, Kind::Authority) => INQUIRE_AUTH_RECS,
-            (_, Kind::ChannelAuth) => SET_CHLAUTH_REC,
-            (Asked::RemoveAll, _) => DELETE_AUTH_REC,
-            (Asked::Set, _) => SET_AUTH_REC,
+            (Asked::Display, Kind::ChannelAuth) => number::INQUIRE_CHLAUTH_RECS,
+            (Asked::Display, Kind::Authority) => number::INQUIRE_AUTH_RECS,
+            (_, Kind::ChannelAuth) => number::SET_CHLAUTH_REC,
+            (Asked::RemoveAll, _) => number::DELETE_AUTH_REC,
+            (Asked::Set, _) => number::SET_AUTH_REC,
             (Asked::Define { .. }, _) => of(Verb::Create),
             (Asked::Alter, _) => of(Verb::Change),
             (Asked::Delete { .. }, _) => of(Verb::Delete),
@@ -226,6 +236,13 @@ pub fn of_command(asker: &Asker, asked: Asked, said: &ObjectDetails) -> Message 
     let selectors: Vec<i32> = selectors.map(|attribute| attribute.selector as i32).collect();
     let mut data = match asked {
         Asked::DisplayConnections => Vec::new(),
+        Asked::Refresh => {
+            let name = if said.name.is_empty() { "*" } else { &said.name };
+            vec![
+                Parameter::number(id::REFRESH_TYPE, id::REFRESH_CONFIGURATION),
+                named(id::OBJECT_NAME, name, NAME),
+            ]
+        }
         _ => parameters(&facts, Some(&selectors)),
     };
     match asked {
@@ -307,6 +324,10 @@ mod tests {
         assert_eq!(told(Some(&before), Some(&after)), change);
         assert_eq!(told(Some(&before), None), [(2369, 1, true, depth(100))]);
         assert_eq!(told(None, None), []);
+        let refreshed = of_refreshed(&joe(), &after);
+        let Header { version, command, sequence, is_last, reason, .. } = refreshed.header;
+        assert_eq!((version, command, sequence, is_last, reason), (2, 43, 1, true, 2370));
+        assert_eq!(value_of(&refreshed.parameters, 15), depth(200));
     }
 
     #[test]
@@ -355,6 +376,7 @@ mod tests {
         assert_eq!((of(define, Kind::Channel), of(Asked::Alter, Kind::Listener)), (23, 93));
         assert_eq!((of(Asked::Set, Kind::ChannelAuth), of(Asked::RemoveAll, Kind::ChannelAuth)), (203, 203));
         assert_eq!((of(Asked::Set, Kind::Authority), of(Asked::RemoveAll, Kind::Authority)), (90, 89));
+        assert_eq!(of(Asked::Refresh, Kind::QueueManager), 16);
         assert_eq!(
             (of(Asked::Clear, Kind::LocalQueue), of(Asked::DisplayConnections, Kind::LocalQueue)),
             (9, 85)

@@ -14,6 +14,7 @@ mod attributes;
 mod status;
 mod table;
 mod said;
+mod records;
 mod command;
 mod asking;
 pub mod event;

@@ -49,6 +49,7 @@ pub mod command {
     pub const CREATE_Q: i32 = 11;
     pub const DELETE_Q: i32 = 12;
     pub const INQUIRE_Q: i32 = 13;
+    pub const REFRESH_Q_MGR: i32 = 16;
     pub const INQUIRE_Q_NAMES: i32 = 18;
     pub const INQUIRE_CHANNEL_NAMES: i32 = 20;
     pub const CHANGE_CHANNEL: i32 = 21;
@@ -71,6 +72,9 @@ pub mod command {
     pub const INQUIRE_AUTH_INFO: i32 = 83;
     pub const INQUIRE_AUTH_INFO_NAMES: i32 = 84;
     pub const INQUIRE_CONNECTION: i32 = 85;
+    pub const INQUIRE_AUTH_RECS: i32 = 87;
+    pub const DELETE_AUTH_REC: i32 = 89;
+    pub const SET_AUTH_REC: i32 = 90;
     pub const CHANGE_LISTENER: i32 = 93;
     pub const COPY_LISTENER: i32 = 94;
     pub const CREATE_LISTENER: i32 = 95;
@@ -90,11 +94,14 @@ pub mod command {
     pub const CHANGE_SUBSCRIPTION: i32 = 178;
     pub const DELETE_SUBSCRIPTION: i32 = 179;
     pub const COPY_SUBSCRIPTION: i32 = 181;
+    pub const SET_CHLAUTH_REC: i32 = 203;
+    pub const INQUIRE_CHLAUTH_RECS: i32 = 204;
 }
 
 /// Parameters that are no attributes of an object in the table of [`crate::attribute`].
 pub mod parameter {
     pub const Q_TYPE: i32 = 20;
+    pub const Q_MGR_NAME: i32 = 2015;
     pub const Q_NAME: i32 = 2016;
     pub const Q_MGR_ATTRS: i32 = 1001;
     pub const Q_ATTRS: i32 = 1002;
@@ -107,9 +114,13 @@ pub mod parameter {
     /// Of an error: which parameter is meant.
     pub const PARAMETER_ID: i32 = 1012;
     pub const CHANNEL_ATTRS: i32 = 1015;
+    pub const OBJECT_TYPE: i32 = 1016;
     pub const ESCAPE_TYPE: i32 = 1017;
     pub const AUTH_INFO_ATTRS: i32 = 1019;
     pub const Q_STATUS_ATTRS: i32 = 1026;
+    pub const REFRESH_TYPE: i32 = 1078;
+    pub const ACTION: i32 = 1086;
+    pub const REFRESH_INTERVAL: i32 = 1094;
     pub const Q_STATUS_TYPE: i32 = 1103;
     pub const Q_HANDLE: i32 = 1104;
     pub const Q_STATUS: i32 = 1105;
@@ -117,26 +128,41 @@ pub mod parameter {
     pub const SECURITY_TYPE: i32 = 1106;
     pub const CONN_INFO_TYPE: i32 = 1110;
     pub const CONN_INFO_CONN: i32 = 1111;
+    pub const AUTH_PROFILE_ATTRS: i32 = 1114;
+    pub const AUTH_ADD_AUTHS: i32 = 1116;
+    pub const AUTH_REMOVE_AUTHS: i32 = 1117;
+    pub const ENTITY_TYPE: i32 = 1118;
     pub const LISTENER_ATTRS: i32 = 1222;
     pub const LISTENER_STATUS_ATTRS: i32 = 1223;
+    pub const AUTH_OPTIONS: i32 = 1228;
     pub const Q_MGR_STATUS_ATTRS: i32 = 1229;
     pub const Q_TYPES: i32 = 1261;
     pub const TOPIC_ATTRS: i32 = 1269;
     pub const SUB_ATTRS: i32 = 1287;
+    pub const CHLAUTH_TYPE: i32 = 1352;
+    pub const CHLAUTH_ATTRS: i32 = 1355;
     pub const REMOVE_AUTHREC: i32 = 1398;
     pub const IGNORE_STATE: i32 = 1423;
     pub const Q_MGR_STATUS_INFO_TYPE: i32 = 1445;
     pub const Q_MGR_STATUS_INFO_Q_MGR: i32 = 1446;
     pub const Q_MGR_STATUS_INFO_NHA: i32 = 1447;
+    /// MQRT_CONFIGURATION: what is to be refreshed.
+    pub const REFRESH_CONFIGURATION: i32 = 1;
     pub const CHANNEL_TYPE: i32 = 1511;
     pub const CHANNEL_INSTANCE_TYPE: i32 = 1523;
     pub const CHANNEL_INSTANCE_ATTRS: i32 = 1524;
     pub const CHANNEL_TABLE: i32 = 1526;
     pub const CHANNEL_STATUS: i32 = 1527;
     pub const CHANNEL_TYPES: i32 = 1582;
+    pub const MATCH: i32 = 1637;
     pub const Q_NAMES: i32 = 3011;
     pub const ESCAPE_TEXT: i32 = 3014;
+    pub const OBJECT_NAME: i32 = 3046;
     pub const AUTH_INFO_NAMES: i32 = 3048;
+    pub const PRINCIPAL_ENTITY_NAMES: i32 = 3065;
+    pub const GROUP_ENTITY_NAMES: i32 = 3066;
+    pub const AUTH_PROFILE_NAME: i32 = 3067;
+    pub const ENTITY_NAME: i32 = 3068;
     pub const TOPIC_NAMES: i32 = 3151;
     pub const CHANNEL_NAME: i32 = 3501;
     pub const CONNECTION_NAME: i32 = 3506;
@@ -182,6 +208,11 @@ pub mod reason {
     pub const CFSL_TOTAL_LENGTH_ERROR: u32 = 3067;
     pub const CFSL_COUNT_ERROR: u32 = 3068;
     pub const CFSL_STRING_LENGTH_ERR: u32 = 3069;
+    pub const ENTITY_NAME_MISSING: u32 = 3169;
+    pub const PROFILE_NAME_ERROR: u32 = 3170;
+    pub const AUTH_VALUE_ERROR: u32 = 3171;
+    pub const AUTH_VALUE_MISSING: u32 = 3172;
+    pub const OBJECT_TYPE_MISSING: u32 = 3173;
     pub const CONNECTION_ID_ERROR: u32 = 3174;
     pub const PARM_MISSING: u32 = 3228;
     pub const PARM_VALUE_ERROR: u32 = 3229;
@@ -205,6 +236,11 @@ pub mod reason {
     pub const CFBF_PARM_ID_ERROR: u32 = 3265;
     pub const CFBF_OPERATOR_ERROR: u32 = 3266;
     pub const CFBF_FILTER_VAL_LEN_ERR: u32 = 3267;
+    pub const CHLAUTH_TYPE_ERROR: u32 = 3326;
+    pub const CHLAUTH_ACTION_ERROR: u32 = 3327;
+    pub const CHLAUTH_ALREADY_EXISTS: u32 = 3337;
+    pub const CHLAUTH_NOT_FOUND: u32 = 3338;
+    pub const ENTITY_TYPE_MISSING: u32 = 3373;
     pub const OBJECT_ALREADY_EXISTS: u32 = 4001;
     pub const ATTR_VALUE_ERROR: u32 = 4005;
     pub const CHANNEL_NOT_FOUND: u32 = 4032;

@@ -501,3 +501,185 @@ fn every_command_of_the_table_is_one_of_mqsc() {
         assert!(matches!(&asked.does, super::command::Does::This(command) if told(command)));
     }
 }
+
+fn numbers(id: i32, numbers: &[i32]) -> Parameter {
+    Parameter { id, value: Value::Numbers(numbers.to_vec()) }
+}
+
+fn texts(id: i32, texts: &[&str]) -> Parameter {
+    Parameter { id, value: Value::Texts(texts.iter().map(|text| text.to_string()).collect()) }
+}
+
+#[test]
+fn a_record_of_channel_authentication_is_set_as_mqsc_would_set_it() {
+    let parameters = vec![
+        text(parameter::CHANNEL_NAME, "APP.*"),
+        number(parameter::CHLAUTH_TYPE, 1),
+        number(parameter::ACTION, 6),
+        texts(3568, &["joe", "ann"]),
+        number(1639, 1),
+    ];
+    let mut asking = begin(commands::SET_CHLAUTH_REC, parameters);
+    let Some(Request::Set(set)) = asking.next_request() else { panic!("it is set") };
+    let said: Vec<(&str, &str)> =
+        set.attributes.iter().map(|said| (said.name.as_str(), said.value.as_str())).collect();
+    assert_eq!((&set.kind[..], &set.profile[..], set.action), ("CHLAUTH", "APP.*", 1));
+    assert_eq!(said, [("TYPE", "BLOCKUSER"), ("USERLIST", "joe,ann"), ("WARN", "YES")]);
+    asking.on_reply(&Reply::Refused { reason: 2085, text: String::new() }, false);
+    assert_eq!(reasons(&asking.replies()).0, [3338, 3008]);
+
+    let all = vec![text(parameter::CHANNEL_NAME, "APP.*"), number(parameter::ACTION, 8)];
+    let Some(Request::Set(set)) = begin(commands::SET_CHLAUTH_REC, all).next_request() else { panic!() };
+    assert_eq!((set.action, set.attributes.len()), (3, 0));
+}
+
+#[test]
+fn records_are_found_by_type_and_profile_and_told_with_what_tells_them_apart() {
+    let records = Reply::Objects(vec![
+        object(Kind::ChannelAuth, "APP.*", &[("TYPE", "BLOCKUSER"), ("USERLIST", "joe,ann"), ("DESCR", "x")]),
+        object(
+            Kind::ChannelAuth,
+            "APP.1",
+            &[("TYPE", "ADDRESSMAP"), ("ADDRESS", "10.*"), ("USERSRC", "NOACCESS")],
+        ),
+    ]);
+    let found = |extra: Vec<Parameter>| {
+        let parameters = [vec![text(parameter::CHANNEL_NAME, "APP.*")], extra].concat();
+        let mut asking = begin(commands::INQUIRE_CHLAUTH_RECS, parameters);
+        let Some(Request::Display(display)) = asking.next_request() else { panic!("it is displayed") };
+        assert_eq!((&display.kind[..], &display.name[..]), ("CHLAUTH", "APP.*"));
+        asking.on_reply(&records, false);
+        asking.replies().into_iter().map(|reply| reply.parameters).collect::<Vec<_>>()
+    };
+    let all = found(Vec::new());
+    assert_eq!(all.len(), 2);
+    assert_eq!(all[0][..2], [text(3501, "APP.*               "), number(1352, 1)]);
+    assert!(all[0].contains(&texts(3568, &["joe", "ann"])), "{:?}", all[0]);
+    assert!(all[1].contains(&number(1638, 1)) && !all[1].iter().any(|told| told.id == 3568));
+    assert_eq!(found(vec![number(parameter::CHLAUTH_TYPE, 4)]).len(), 1);
+    assert_eq!(found(vec![number(parameter::CHLAUTH_TYPE, 0), number(parameter::MATCH, 2)]).len(), 1);
+    let some = found(vec![number(parameter::CHLAUTH_TYPE, 4), numbers(parameter::CHLAUTH_ATTRS, &[1638])]);
+    let ids: Vec<i32> = some[0].iter().map(|told| told.id).collect();
+    assert_eq!(ids, [3501, 1352, 3506, 1638], "what tells it from others is always told");
+}
+
+#[test]
+fn authorities_are_given_and_taken_from_each_who_is_named() {
+    let parameters = vec![
+        text(parameter::AUTH_PROFILE_NAME, "ORDERS.*"),
+        number(parameter::OBJECT_TYPE, 1),
+        texts(parameter::PRINCIPAL_ENTITY_NAMES, &["joe", "ann"]),
+        texts(parameter::GROUP_ENTITY_NAMES, &["staff"]),
+        numbers(parameter::AUTH_ADD_AUTHS, &[8, 11, -2]),
+        numbers(parameter::AUTH_REMOVE_AUTHS, &[13]),
+    ];
+    let mut asking = begin(commands::SET_AUTH_REC, parameters);
+    let mut sets = Vec::new();
+    while let Some(Request::Set(set)) = asking.next_request() {
+        let value =
+            |name: &str| set.attributes.iter().find(|said| said.name == name).map(|said| said.value.clone());
+        let (who, what) = (value("ENTITY").unwrap(), value("AUTHLIST").unwrap());
+        sets.push((set.action, value("ENTTYPE").unwrap(), who, what));
+        asking.on_reply(&Reply::Done, false);
+    }
+    let expected = [
+        (0, "PRINCIPAL", "joe", "CHG,CLR,DLT,DSP,PUT"),
+        (0, "PRINCIPAL", "ann", "CHG,CLR,DLT,DSP,PUT"),
+        (0, "GROUP", "staff", "CHG,CLR,DLT,DSP,PUT"),
+        (2, "PRINCIPAL", "joe", "PASSID"),
+        (2, "PRINCIPAL", "ann", "PASSID"),
+        (2, "GROUP", "staff", "PASSID"),
+    ]
+    .map(|(action, kind, who, what)| (action, kind.to_string(), who.to_string(), what.to_string()));
+    assert_eq!(sets, expected);
+    assert_eq!(reasons(&asking.replies()).0, [0]);
+
+    let parameters =
+        vec![number(parameter::OBJECT_TYPE, 5), texts(parameter::GROUP_ENTITY_NAMES, &["staff"])];
+    let Some(Request::Set(set)) = begin(commands::DELETE_AUTH_REC, parameters).next_request() else {
+        panic!()
+    };
+    assert_eq!((&set.profile[..], set.action, set.attributes.len()), ("SELF", 2, 3));
+}
+
+#[test]
+fn authorities_are_found_by_profile_object_and_entity() {
+    let record = |profile: &str, who: &str, list: &str| {
+        let said = [("OBJTYPE", "QUEUE"), ("ENTTYPE", "PRINCIPAL"), ("ENTITY", who), ("AUTHLIST", list)];
+        object(Kind::Authority, profile, &said)
+    };
+    let records = Reply::Objects(vec![
+        record("ORDERS", "joe", "GET,PUT"),
+        record("ORDERS.**", "ann", "DSP"),
+        record("OTHER", "joe", "DSP"),
+    ]);
+    let found = |options: i32, profile: &str, extra: Vec<Parameter>| {
+        let said = vec![
+            number(parameter::AUTH_OPTIONS, options),
+            text(parameter::AUTH_PROFILE_NAME, profile),
+            number(parameter::OBJECT_TYPE, 1),
+        ];
+        let mut asking = begin(commands::INQUIRE_AUTH_RECS, [said, extra].concat());
+        let Some(Request::Display(display)) = asking.next_request() else { panic!("it is displayed") };
+        let Reply::Objects(all) = &records else { panic!() };
+        let named =
+            |name: &str| display.name.is_empty() || name.starts_with(display.name.trim_end_matches('*'));
+        let shown = all.iter().filter(|record| named(&record.name)).cloned().collect();
+        asking.on_reply(&Reply::Objects(shown), false);
+        asking.replies()
+    };
+    let names = |replies: Vec<Message>| -> Vec<String> {
+        let name = |reply: &Message| match &reply.parameters.first()?.value {
+            Value::Text(name) => Some(name.trim_end().to_string()),
+            _ => None,
+        };
+        replies.iter().filter_map(name).collect()
+    };
+    assert_eq!(names(found(16 | 1, "ORDERS", vec![])), ["ORDERS"]);
+    assert_eq!(names(found(32 | 1, "ORDERS", vec![])), ["ORDERS", "ORDERS.**"]);
+    assert_eq!(names(found(32 | 64, "OR*", vec![])), ["ORDERS", "ORDERS.**"]);
+    let joe = || vec![text(parameter::ENTITY_NAME, "joe"), number(parameter::ENTITY_TYPE, 1)];
+    assert_eq!(names(found(32 | 64, "", joe())), ["ORDERS", "OTHER"]);
+    let told = found(16, "ORDERS", joe()).remove(0).parameters;
+    for expected in [
+        number(1016, 1),
+        number(1118, 1),
+        numbers(1115, &[9, 11]),
+        number(parameter::AUTH_OPTIONS, 16),
+        text(parameter::Q_MGR_NAME, &format!("{:48}", "QM")),
+    ] {
+        assert!(told.contains(&expected), "{expected:?} is not in {told:?}");
+    }
+    assert_eq!(reasons(&found(16, "NONE", vec![])).0, [2085, 3008]);
+}
+
+#[test]
+fn commands_about_records_are_refused_with_reasons_of_their_own() {
+    let channel = || text(parameter::CHANNEL_NAME, "APP");
+    let queues = || number(parameter::OBJECT_TYPE, 1);
+    let profile = || text(parameter::AUTH_PROFILE_NAME, "ORDERS");
+    let joe = || texts(parameter::PRINCIPAL_ENTITY_NAMES, &["joe"]);
+    let options = |options| number(parameter::AUTH_OPTIONS, options);
+    for (number, parameters, reason, named) in [
+        (commands::SET_CHLAUTH_REC, vec![], 3228, 3501),
+        (commands::SET_CHLAUTH_REC, vec![channel()], 3228, 1352),
+        (commands::SET_CHLAUTH_REC, vec![channel(), number(1352, 9)], 3326, 1352),
+        (commands::SET_CHLAUTH_REC, vec![channel(), number(1352, 1), number(1086, 1)], 3327, 1086),
+        (commands::SET_CHLAUTH_REC, vec![channel(), number(1352, 1), number(15, 1)], 3014, 15),
+        (commands::INQUIRE_CHLAUTH_RECS, vec![channel(), number(1637, 1)], 2298, 1637),
+        (commands::SET_AUTH_REC, vec![profile(), joe()], 3173, 1016),
+        (commands::SET_AUTH_REC, vec![queues(), joe()], 3228, 3067),
+        (commands::SET_AUTH_REC, vec![profile(), queues()], 3169, 3065),
+        (commands::SET_AUTH_REC, vec![profile(), queues(), joe()], 3172, 1116),
+        (commands::SET_AUTH_REC, vec![profile(), queues(), joe(), numbers(1116, &[99])], 3171, 1116),
+        (commands::SET_AUTH_REC, vec![profile(), number(1016, 99), joe()], 3229, 1016),
+        (commands::DELETE_AUTH_REC, vec![profile(), queues(), joe(), numbers(1116, &[8])], 3047, 1116),
+        (commands::INQUIRE_AUTH_RECS, vec![profile(), queues()], 3228, 1228),
+        (commands::INQUIRE_AUTH_RECS, vec![profile(), queues(), options(48)], 3229, 1228),
+        (commands::INQUIRE_AUTH_RECS, vec![profile(), queues(), options(16), text(3068, "joe")], 3373, 1118),
+        (commands::INQUIRE_AUTH_RECS, vec![text(3067, &"X".repeat(49)), options(16)], 3170, 3067),
+    ] {
+        let said = format!("{number} {parameters:?}");
+        assert_eq!(refused(number, parameters), (vec![reason, 3008], Some(named)), "{said}");
+    }
+}

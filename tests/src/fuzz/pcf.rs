@@ -89,6 +89,36 @@ fn seeds() -> Vec<Vec<u8>> {
             vec![Parameter { id: parameter::GENERIC_CONNECTION_ID, value: Value::Bytes(vec![1; 24]) }],
         ),
         (
+            commands::SET_CHLAUTH_REC,
+            vec![
+                text(parameter::CHANNEL_NAME, "C*"),
+                Parameter::number(parameter::CHLAUTH_TYPE, 1),
+                Parameter { id: 3568, value: Value::Texts(vec!["joe".into(), "ann".into()]) },
+            ],
+        ),
+        (
+            commands::SET_AUTH_REC,
+            vec![
+                text(parameter::AUTH_PROFILE_NAME, "Q*"),
+                Parameter::number(parameter::OBJECT_TYPE, 1),
+                Parameter { id: parameter::GROUP_ENTITY_NAMES, value: Value::Texts(vec!["staff".into()]) },
+                Parameter { id: parameter::AUTH_ADD_AUTHS, value: Value::Numbers(vec![-2, 11]) },
+            ],
+        ),
+        (
+            commands::INQUIRE_AUTH_RECS,
+            vec![
+                Parameter::number(parameter::AUTH_OPTIONS, 33),
+                text(parameter::AUTH_PROFILE_NAME, "Q.*.**"),
+                text(parameter::ENTITY_NAME, "joe"),
+                Parameter::number(parameter::ENTITY_TYPE, 1),
+            ],
+        ),
+        (
+            commands::REFRESH_Q_MGR,
+            vec![Parameter::number(parameter::REFRESH_TYPE, 1), text(parameter::OBJECT_NAME, "Q*")],
+        ),
+        (
             commands::ESCAPE,
             vec![
                 Parameter::number(parameter::ESCAPE_TYPE, 1),

@@ -1,7 +1,9 @@
 //! runmqsc without a network: its requests as calls of a program, and what comes back as it is shown.
 
+use std::time::Duration;
+
 use trimaran_node::listener::grpc::{object_details, session_details};
-use trimaran_node::mqi::{Admin, Call, Completion, Data};
+use trimaran_node::mqi::{Admin, Call, Completion, Data, Refresh, kinds_told};
 use trimaran_node::types::definition::{Changes, Fault, ObjectKind, ObjectRef, RecordAction};
 use trimaran_node::types::{ObjectName, Reason, SessionId};
 use trimaran_proto::admin::v1::set_request::Action;
@@ -86,6 +88,13 @@ pub fn call_of(request: Request) -> Result<Call, Fault> {
             };
             Admin::Display { kinds, pattern: request.name, after: request.after }
         }
+        Request::Refresh(request) => Admin::Refresh(Refresh {
+            kinds: kinds_told(&request.kind).map_err(|refusal| Fault::new(refusal.reason, ""))?,
+            pattern: request.name,
+            after: request.after,
+            within: (request.within_minutes > 0)
+                .then(|| Duration::from_secs(60 * u64::from(request.within_minutes))),
+        }),
         Request::Sessions => Admin::Sessions { after: SessionId::default() },
         Request::Status => return Ok(Call::Ping),
     };

@@ -540,23 +540,39 @@ impl Runner {
         Ok(())
     }
 
-    fn ask_mqsc(&mut self, request: Request) -> Reply {
+    fn ask_mqsc(&mut self, mut request: Request) -> Reply {
+        loop {
+            let completion = match self.ask_mqsc_once(request.clone()) {
+                Ok(completion) => completion,
+                Err(refused) => return refused,
+            };
+            match (&completion.data, &mut request) {
+                (Data::Refreshed { upto: Some(upto) }, Request::Refresh(refresh)) => {
+                    refresh.after.clone_from(upto);
+                }
+                _ => return mqsc::reply_of(completion),
+            }
+        }
+    }
+
+    fn ask_mqsc_once(&mut self, request: Request) -> Result<Completion, Reply> {
         let call = match mqsc::call_of(request) {
             Ok(call) => call,
-            Err(fault) => return Reply::Refused { reason: fault.reason.number(), text: fault.text },
+            Err(fault) => {
+                return Err(Reply::Refused { reason: fault.reason.number(), text: fault.text });
+            }
         };
         let program = self.program("runmqsc", 0);
         if !self.connect(program) {
-            return Reply::Refused {
+            return Err(Reply::Refused {
                 reason: Reason::QMgrNotAvailable.number(),
                 text: "Nobody serves.".into(),
-            };
+            });
         }
         // An end of an earlier connection is no answer to this call.
         self.puppet(program).heard.clear();
         let token = self.call(program, call, true);
-        let completion = self.answered(program, token);
-        mqsc::reply_of(completion)
+        Ok(self.answered(program, token))
     }
 
     /// What comes back for one call, and nothing that others hear meanwhile is shown.
@@ -1120,6 +1136,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Inquired(object) => object.queue.as_ref().map(queue_text).unwrap_or_default(),
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
+        Data::Refreshed { upto } => format!("refreshed up to {}", upto.as_deref().unwrap_or("the end")),
         Data::Failovers(kept) => failovers_text(kept),
         Data::Trail(kept) => trail_text(kept),
         Data::NotServing { .. } => "not serving".to_string(),

@@ -5,7 +5,9 @@ use trimaran_proto::mqsc::{Reply, Request};
 
 use crate::listener::Listener;
 use crate::listener::errand::Errand;
-use crate::listener::grpc::{changed_object, object_details, record_action, session_details, status_of};
+use crate::listener::grpc::{
+    changed_object, object_details, record_action, refresh, session_details, status_of,
+};
 use crate::listener::serving::Refused;
 use crate::mqi::{self, Admin, Call, Completion, Data, ObjectView, Page, SessionView};
 use crate::replica::Inbox;
@@ -37,6 +39,10 @@ pub async fn ask(
     };
     let completion = checked(errand.call(call).await)?;
     let more = match (&completion.data, request) {
+        (Data::Refreshed { upto: Some(upto) }, Request::Refresh(mut refresh)) => {
+            refresh.after.clone_from(upto);
+            Some(Request::Refresh(refresh))
+        }
         (Data::Objects(objects), Request::Display(mut display)) if Page::of(objects).is_full() => {
             display.after =
                 objects.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
@@ -96,6 +102,7 @@ fn call_of(request: &Request) -> Result<Call, Refused> {
             let kinds = mqi::kinds_named(&display.kind)?;
             Admin::Display { kinds, pattern: display.name.clone(), after: display.after.clone() }
         }
+        Request::Refresh(request) => refresh(request)?,
         Request::Sessions => Admin::Sessions { after: SessionId::default() },
         Request::Status => return Ok(mqi::Operate::Status.into()),
     };

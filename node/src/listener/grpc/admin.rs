@@ -183,6 +183,23 @@ impl Admin for Administration {
         Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
 
+    async fn refresh(
+        &self,
+        request: Request<wire::RefreshRequest>,
+    ) -> Result<Response<wire::RefreshResponse>, Status> {
+        let admission = admit_to_change(&self.gate, &request)?;
+        let request = request.into_inner();
+        let refresh = |_: &Inbox| convert::refresh(&request);
+        let answer = self.ask(&admission, &request.queue_manager, refresh).await;
+        let upto = match &answer.completion.data {
+            Data::Refreshed { upto } => upto.clone(),
+            _ => None,
+        };
+        let (outcome, more) = (answer.outcome(), upto.is_some());
+        let upto = upto.unwrap_or_default();
+        Ok(Response::new(wire::RefreshResponse { outcome, serving: answer.serving, upto, more }))
+    }
+
     async fn sessions(
         &self,
         request: Request<wire::SessionsRequest>,

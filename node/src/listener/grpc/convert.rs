@@ -4,6 +4,8 @@
 //! its enumerations, checksums, bodies that are in the message and in parts. A mistake becomes a [`Completion`] with MQ's reason
 //! code and a sentence that names the field. Bodies are moved, never copied.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use trimaran_proto::admin::v1 as admin;
 use trimaran_proto::message::v1 as message;
@@ -12,10 +14,10 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    ArrangeRequest, Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode, HandleView,
-    InstanceView, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection,
-    SessionView, StatusView, UnitState, Wait, check_body, kind_named, port_numbered, queue_manager_named,
-    queue_named,
+    Admin, ArrangeRequest, Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode,
+    HandleView, InstanceView, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, Refresh,
+    RunRequest, Selection, SessionView, StatusView, UnitState, Wait, check_body, kind_named, kinds_told,
+    port_numbered, queue_manager_named, queue_named,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value};
@@ -264,7 +266,8 @@ pub fn completion_to_wire(
         | Data::Failovers(_)
         | Data::Trail(_)
         | Data::Objects(_)
-        | Data::Sessions(_) => None,
+        | Data::Sessions(_)
+        | Data::Refreshed { .. } => None,
         Data::Placed { message_id, in_group, duplicate, only_id_known } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,
@@ -363,6 +366,16 @@ pub fn changed_object(
     };
     object.check().map_err(|fault| refused(fault.reason, fault.text))?;
     Ok((object, changes))
+}
+
+pub fn refresh(request: &admin::RefreshRequest) -> Result<Admin, Refused> {
+    Ok(Admin::Refresh(Refresh {
+        kinds: kinds_told(&request.kind)?,
+        pattern: request.name.clone(),
+        after: request.after.clone(),
+        within: (request.within_minutes > 0)
+            .then(|| Duration::from_secs(60 * u64::from(request.within_minutes))),
+    }))
 }
 
 pub fn record_action(action: i32) -> Result<RecordAction, Refused> {
@@ -580,7 +593,6 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     use crate::types::definition::{Definition, ObjectKind, ObjectRef, Settings};
     use wire::call::Call as Wire;

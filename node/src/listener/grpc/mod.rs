@@ -40,7 +40,7 @@ use tower::layer::util::{Identity, Stack};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
 pub(in crate::listener) use self::admin::status_of;
-pub(in crate::listener) use self::convert::{changed_object, record_action};
+pub(in crate::listener) use self::convert::{changed_object, record_action, refresh};
 pub use self::convert::{object_details, session_details};
 
 use self::admin::Administration;

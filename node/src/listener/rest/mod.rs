@@ -1,8 +1,9 @@
-//! The REST API, with IBM MQ's paths: messages, and administration by MQSC, over HTTP/1.1.
+//! The REST API, with IBM MQ's paths: messages, and administration by objects and by MQSC, over HTTP/1.1.
 //!
 //! What a request wants is found without IO: `path` says which resource, `request` reads method, query and headers, `message` knows every
-//! header of a message, `key` makes a producer of an Idempotency-Key, `mqsc` is a command and its answer, `manager` describes a
-//! queue manager, `answer` words what came back, and `problem` every refusal. `intake` takes a body in, `given` gives one out, `dialogue` is the session of a request, `service`
+//! header of a message, `key` makes a producer of an Idempotency-Key, `mqsc` is a command and its answer, `inquiry` (with `filter`) shows queues and
+//! other objects, `change` makes, alters and deletes them, `names` is what their attributes are called here, `steps` what all of these have in
+//! common, `manager` describes a queue manager, `answer` words what came back, and `problem` every refusal. `intake` takes a body in, `given` gives one out, `dialogue` is the session of a request, `service`
 //! drives one request, `connection` one connection. `openapi.json` describes all of it, and a test holds it against the paths.
 //!
 //! Every request is a session of its own: what it did is done when it is answered. A put with a key is stored once however often it is
@@ -14,7 +15,12 @@ mod path;
 mod message;
 mod key;
 mod request;
+mod steps;
 mod mqsc;
+mod names;
+mod filter;
+mod inquiry;
+mod change;
 mod manager;
 mod intake;
 mod given;
@@ -22,6 +28,8 @@ mod dialogue;
 mod service;
 mod connection;
 
+#[cfg(test)]
+mod openapi_test;
 #[cfg(test)]
 mod rest_test;
 

@@ -15,10 +15,8 @@ use trimaran_proto::mqsc::{
 
 use super::answer::{self, Answer};
 use super::problem::Problem;
+use super::steps::{SHOWN_BYTES_MAX, Steps, too_much};
 use crate::types::Reason;
-
-/// Of what one command shows.
-const SHOWN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What the body says.
 #[derive(Debug, Deserialize)]
@@ -116,45 +114,6 @@ impl Action {
         Ok(action)
     }
 
-    /// Whether it changes something: then it may have been done although nobody answers.
-    pub fn changes(&self) -> bool {
-        !matches!(&self.command, None | Some(Command::Display(_) | Command::Ping | Command::Refresh))
-    }
-
-    /// What is to be asked next; None when it is done.
-    pub fn next_request(&mut self) -> Option<Request> {
-        self.requests.pop_front()
-    }
-
-    /// What came back, of the request that was given out last; there may be more pages of it. True where the next one is wanted.
-    ///
-    /// # Errors
-    /// 422 when there is more to show than one answer has.
-    pub fn on_reply(&mut self, reply: &Reply, more: bool) -> Result<bool, Problem> {
-        let command = self.command.as_ref().expect("what was not understood asks nothing");
-        let is_over = matches!(reply, Reply::Refused { .. }) || command.ends_with(reply, &self.manager);
-        if is_over {
-            self.requests.clear();
-        }
-        if !self.requests.is_empty() {
-            return Ok(false);
-        }
-        self.say(Some(reply));
-        if self.shown_bytes <= SHOWN_BYTES_MAX {
-            return Ok(more && !is_over);
-        }
-        let detail = format!(
-            "There are more than {} MiB to show: ask for fewer names or attributes.",
-            SHOWN_BYTES_MAX >> 20
-        );
-        Err(Problem::because(http::StatusCode::UNPROCESSABLE_ENTITY, Reason::ResourceProblem, detail))
-    }
-
-    /// What is held of the answer until it is given.
-    pub fn shown_bytes(&self) -> u64 {
-        self.shown_bytes as u64
-    }
-
     fn say(&mut self, reply: Option<&Reply>) {
         let command = self.command.as_ref().expect("a command is answered");
         let Said { lines, failed } = Said::of(command, reply, &self.manager);
@@ -216,6 +175,39 @@ impl Action {
             "overallReasonCode": overall,
         });
         answer::json(http::StatusCode::OK, &whole)
+    }
+}
+
+impl Steps for Action {
+    fn changes(&self) -> bool {
+        !matches!(&self.command, None | Some(Command::Display(_) | Command::Ping | Command::Refresh))
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    fn on_reply(&mut self, reply: &Reply, more: bool) -> Result<bool, Problem> {
+        let command = self.command.as_ref().expect("what was not understood asks nothing");
+        let is_over = matches!(reply, Reply::Refused { .. }) || command.ends_with(reply, &self.manager);
+        if is_over {
+            self.requests.clear();
+        }
+        if !self.requests.is_empty() {
+            return Ok(false);
+        }
+        if more && matches!(reply, Reply::Done) {
+            return Ok(true);
+        }
+        self.say(Some(reply));
+        if self.shown_bytes <= SHOWN_BYTES_MAX {
+            return Ok(more && !is_over);
+        }
+        Err(too_much())
+    }
+
+    fn shown_bytes(&self) -> u64 {
+        self.shown_bytes as u64
     }
 }
 

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::inquiry::Sort;
 use super::problem::Problem;
 use crate::types::Reason;
 
@@ -22,8 +23,13 @@ pub enum Kind {
     Managers,
     Manager,
     Mqsc,
+    /// Queues, channels or subscriptions.
+    Objects(Sort),
+    /// One of them.
+    Object(Sort),
     Message,
     MessageList,
+    Publication,
 }
 
 /// A path below the version, with names in braces, and what can be done there.
@@ -38,26 +44,45 @@ const fn template(path: &'static str, kind: Kind, methods: &'static [Method]) ->
     Template { path, kind, methods }
 }
 
-pub const TEMPLATES: [Template; 7] = [
+pub const TEMPLATES: [Template; 14] = [
     template("/login", Kind::Login, &[Method::GET]),
     template("/admin/installation", Kind::Installation, &[Method::GET]),
     template("/admin/qmgr", Kind::Managers, &[Method::GET]),
     template("/admin/qmgr/{qmgr}", Kind::Manager, &[Method::GET]),
     template("/admin/action/qmgr/{qmgr}/mqsc", Kind::Mqsc, &[Method::POST]),
+    template("/admin/qmgr/{qmgr}/queue", Kind::Objects(Sort::Queue), &[Method::GET, Method::POST]),
+    template(
+        "/admin/qmgr/{qmgr}/queue/{queue}",
+        Kind::Object(Sort::Queue),
+        &[Method::GET, Method::PATCH, Method::DELETE],
+    ),
+    template("/admin/qmgr/{qmgr}/channel", Kind::Objects(Sort::Channel), &[Method::GET]),
+    template("/admin/qmgr/{qmgr}/channel/{channel}", Kind::Object(Sort::Channel), &[Method::GET]),
+    template("/admin/qmgr/{qmgr}/subscription", Kind::Objects(Sort::Subscription), &[Method::GET]),
+    template(
+        "/admin/qmgr/{qmgr}/subscription/{subscription}",
+        Kind::Object(Sort::Subscription),
+        &[Method::GET],
+    ),
     template(
         "/messaging/qmgr/{qmgr}/queue/{queue}/message",
         Kind::Message,
         &[Method::GET, Method::POST, Method::DELETE],
     ),
     template("/messaging/qmgr/{qmgr}/queue/{queue}/messagelist", Kind::MessageList, &[Method::GET]),
+    template(TOPIC, Kind::Publication, &[Method::POST]),
 ];
+
+/// A topic string has slashes, which need not be encoded.
+const TOPIC: &str = "/messaging/qmgr/{qmgr}/topic/{topic}/message";
 
 /// A path that was understood. Names that it has not are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     pub kind: Kind,
     pub manager: String,
-    pub queue: String,
+    /// Of a queue, channel or subscription.
+    pub object: String,
 }
 
 impl Resource {
@@ -66,8 +91,8 @@ impl Resource {
     pub fn named(method: &Method, path: &str) -> Result<Resource, Problem> {
         let (resource, methods) = match path {
             OPENAPI => {
-                let (manager, queue) = Default::default();
-                (Resource { kind: Kind::OpenApi, manager, queue }, &[Method::GET][..])
+                let (manager, object) = Default::default();
+                (Resource { kind: Kind::OpenApi, manager, object }, &[Method::GET][..])
             }
             _ => Resource::below(path)?,
         };
@@ -96,18 +121,21 @@ impl Resource {
         if !VERSIONS.contains(&version) {
             return Err(unknown());
         }
-        let said: Vec<&str> = rest.split('/').collect();
+        let mut said: Vec<&str> = rest.split('/').collect();
+        if let ["messaging", "qmgr", _, "topic", _, .., "message"] = said[..] {
+            said.drain(5..said.len() - 1);
+        }
         let fits = |template: &&Template| {
             let segments = template.path[1..].split('/');
             segments.clone().count() == said.len()
                 && segments.zip(&said).all(|(segment, said)| segment.starts_with('{') || segment == *said)
         };
         let found = TEMPLATES.iter().find(fits).ok_or_else(unknown)?;
-        let mut resource = Resource { kind: found.kind, manager: String::new(), queue: String::new() };
+        let mut resource = Resource { kind: found.kind, manager: String::new(), object: String::new() };
         for (segment, said) in found.path[1..].split('/').zip(said) {
             match segment {
                 "{qmgr}" => resource.manager = decoded(said)?,
-                "{queue}" => resource.queue = decoded(said)?,
+                "{queue}" | "{channel}" | "{subscription}" => resource.object = decoded(said)?,
                 _ => {}
             }
         }
@@ -135,9 +163,16 @@ mod tests {
         for version in VERSIONS {
             let path = format!("/ibmmq/rest/{version}/messaging/qmgr/QM/queue/A%2FB%25/message");
             let found = Resource::named(&Method::DELETE, &path).unwrap();
-            assert_eq!(found, Resource { kind: Kind::Message, manager: "QM".into(), queue: "A/B%".into() });
+            assert_eq!(found, Resource { kind: Kind::Message, manager: "QM".into(), object: "A/B%".into() });
         }
         assert_eq!(Resource::named(&Method::GET, OPENAPI).unwrap().kind, Kind::OpenApi);
+        for topic in ["a", "a/b/c", "a%2Fb", "message"] {
+            let path = format!("/ibmmq/rest/v2/messaging/qmgr/QM/topic/{topic}/message");
+            let found = Resource::named(&Method::POST, &path).unwrap();
+            assert_eq!((found.kind, found.manager.as_str()), (Kind::Publication, "QM"), "{topic}");
+        }
+        let channel = Resource::named(&Method::GET, "/ibmmq/rest/v1/admin/qmgr/QM/channel/A.B").unwrap();
+        assert_eq!((channel.kind, channel.object.as_str()), (Kind::Object(Sort::Channel), "A.B"));
     }
 
     #[test]
@@ -152,7 +187,8 @@ mod tests {
             "/",
             "/ibmmq/rest/v4/login",
             "/ibmmq/rest/v2/",
-            "/ibmmq/rest/v2/messaging/qmgr/QM/topic/a/message",
+            "/ibmmq/rest/v2/messaging/qmgr/QM/topic/message",
+            "/ibmmq/rest/v2/admin/qmgr/QM/listener",
             "/ibmmq/rest/v2/admin/qmgr/QM/",
             "/ibmmq/console",
         ] {
@@ -163,5 +199,7 @@ mod tests {
         let message = "/ibmmq/rest/v2/messaging/qmgr/QM/queue/Q/message";
         assert_eq!(refused(Method::PUT, message), (405, Some("GET, POST, DELETE".into())));
         assert_eq!(refused(Method::POST, "/ibmmq/rest/v2/login").0, 405);
+        let queue = "/ibmmq/rest/v2/admin/qmgr/QM/queue/Q";
+        assert_eq!(refused(Method::POST, queue), (405, Some("GET, PATCH, DELETE".into())));
     }
 }

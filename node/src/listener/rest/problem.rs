@@ -60,6 +60,12 @@ impl Problem {
         Problem::of(completion.reason, completion.detail)
     }
 
+    /// What the queue manager refused, by the number of its reason.
+    pub fn of_refused(reason: u32, text: &str) -> Problem {
+        let reason = Reason::from_number(reason).unwrap_or(Reason::UnexpectedError);
+        Problem::of(reason, (!text.is_empty()).then(|| text.to_owned()))
+    }
+
     /// The methods that the resource has.
     pub fn allowing(self, methods: String) -> Problem {
         Problem { allow: Some(methods), ..self }
@@ -143,7 +149,10 @@ pub fn status_of(reason: Reason) -> StatusCode {
         | Reason::NoMsgAvailable => StatusCode::NOT_FOUND,
         Reason::ObjectInUse
         | Reason::ObjectChanged
+        | Reason::ObjectAlreadyExists
+        | Reason::ObjectWrongType
         | Reason::QDeleted
+        | Reason::QNotEmpty
         | Reason::PersistentNotAllowed
         | Reason::QFull => StatusCode::CONFLICT,
         Reason::MsgTooBigForQ | Reason::MsgTooBigForQMgr => StatusCode::PAYLOAD_TOO_LARGE,

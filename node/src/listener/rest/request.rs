@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
+use super::inquiry::{Inquiry, Said, Sort};
 use super::key;
 use super::message;
 use super::path::{Kind, Resource};
@@ -40,8 +41,24 @@ pub enum What {
     Login,
     Installation,
     Managers,
-    Manager { attributes: Vec<String> },
+    Manager {
+        attributes: Vec<String>,
+    },
     Mqsc,
+    Inquire(Box<Inquiry>),
+    /// A queue as the body says, like another one or as by default.
+    Create {
+        like: String,
+        replace: bool,
+    },
+    Alter {
+        queue: String,
+    },
+    Delete {
+        queue: String,
+        purge: bool,
+    },
+    Publish,
     Put(Box<PutAsked>),
     Get(GetAsked),
     List(ListAsked),
@@ -77,7 +94,7 @@ impl Asked {
     /// # Errors
     /// 404, 405, 403 without the header against forged requests, 400 for what makes no sense, 415.
     pub fn read(head: &Parts) -> Result<Asked, Problem> {
-        let Resource { kind, manager, queue } = Resource::named(&head.method, head.uri.path())?;
+        let Resource { kind, manager, object } = Resource::named(&head.method, head.uri.path())?;
         check_token(&head.method, &head.headers)?;
         let mut query = Query::read(head.uri.query().unwrap_or_default())?;
         let what = match kind {
@@ -90,10 +107,14 @@ impl Asked {
                 check_json(&head.headers)?;
                 What::Mqsc
             }
-            Kind::Message => Asked::message(head, queue, &mut query)?,
+            Kind::Objects(sort) if head.method == Method::GET => inquiry(sort, None, &mut query)?,
+            Kind::Object(sort) if head.method == Method::GET => inquiry(sort, Some(object), &mut query)?,
+            Kind::Objects(_) | Kind::Object(_) => Asked::change(head, object, &mut query)?,
+            Kind::Publication => What::Publish,
+            Kind::Message => Asked::message(head, object, &mut query)?,
             Kind::MessageList => {
                 let limit = query.number("limit", 1, LIST_MAX)?.unwrap_or(LIST_DEFAULT);
-                What::List(ListAsked { queue: named(&queue)?, selection: query.selection()?, limit })
+                What::List(ListAsked { queue: named(&object)?, selection: query.selection()?, limit })
             }
         };
         let is_put = matches!(what, What::Put(_));
@@ -126,14 +147,46 @@ impl Asked {
         }))
     }
 
+    fn change(head: &Parts, queue: String, query: &mut Query) -> Result<What, Problem> {
+        if head.method == Method::DELETE {
+            // Authority records stay in any case.
+            query.flag("keepAuthorityRecords")?;
+            return Ok(What::Delete { queue, purge: query.flag("purge")? });
+        }
+        check_json(&head.headers)?;
+        if head.method == Method::PATCH {
+            // What is in use is changed all the same: handles see it at their next call.
+            query.flag("force")?;
+            return Ok(What::Alter { queue });
+        }
+        let like = query.take("like").unwrap_or_default().into_owned();
+        Ok(What::Create { like, replace: !query.flag("noReplace")? })
+    }
+
     /// The longest body that goes with it; 0 where nothing is done with one.
     pub fn body_bytes_max(&self) -> usize {
         match self.what {
             What::Put(_) => limits::BODY_BYTES_MAX,
-            What::Mqsc => COMMAND_BYTES_MAX,
+            What::Mqsc | What::Create { .. } | What::Alter { .. } => COMMAND_BYTES_MAX,
             _ => 0,
         }
     }
+}
+
+fn inquiry(sort: Sort, one: Option<String>, query: &mut Query) -> Result<What, Problem> {
+    let mut said = Said { attributes: query.list("attributes"), ..Said::default() };
+    said.filter = query.take("filter").map(Cow::into_owned);
+    if sort == Sort::Queue {
+        said.status = query.list("status");
+        one.as_deref().map(named).transpose()?;
+    }
+    if one.is_none() {
+        said.name = query.take("name").map(Cow::into_owned);
+    }
+    if !sort.types().is_empty() {
+        said.of_type = query.take("type").map(Cow::into_owned);
+    }
+    Ok(What::Inquire(Box::new(Inquiry::new(sort, one, said)?)))
 }
 
 impl PutAsked {
@@ -276,6 +329,18 @@ impl<'a> Query<'a> {
         said.iter().flat_map(|said| said.split(',')).map(|one| one.trim().to_owned()).collect()
     }
 
+    /// What is said by its name alone.
+    fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.take(name).as_deref() {
+            None => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(other) => {
+                let detail = format!("{name} is said without a value, and not as {other:?}.");
+                Err(Problem::bad(Reason::OptionsError, detail))
+            }
+        }
+    }
+
     fn selection(&mut self) -> Result<Selection, Problem> {
         let (message_id, correlation_id) = (self.take("messageId"), self.take("correlationId"));
         message::selection(message_id.as_deref(), correlation_id.as_deref())
@@ -297,6 +362,8 @@ impl<'a> Query<'a> {
 mod tests {
     use super::*;
 
+    const QUEUES: &str = "/ibmmq/rest/v1/admin/qmgr/QM/queue";
+    const JSON: (&str, &str) = ("content-type", "application/json");
     const MESSAGE: &str = "/ibmmq/rest/v3/messaging/qmgr/QM/queue/Q/message";
 
     fn read(method: Method, uri: &str, said: &[(&str, &str)]) -> Result<Asked, (u16, u32)> {
@@ -353,6 +420,23 @@ mod tests {
             (Method::GET, MESSAGE.replace("/Q/", "/A%20B/"), vec![], (404, 2085)),
             (Method::DELETE, MESSAGE.into(), vec![TOKEN, ("idempotency-key", "1")], (400, 2046)),
             (Method::POST, "/ibmmq/rest/v2/admin/action/qmgr/QM/mqsc".into(), vec![TOKEN], (415, 2110)),
+            (Method::POST, QUEUES.into(), vec![JSON], (403, 2035)),
+            (Method::POST, QUEUES.into(), vec![TOKEN], (415, 2110)),
+            (Method::DELETE, format!("{QUEUES}/Q"), vec![], (403, 2035)),
+            (Method::DELETE, format!("{QUEUES}/Q?purge=no"), vec![TOKEN], (400, 2046)),
+            (Method::DELETE, format!("{QUEUES}/Q?force"), vec![TOKEN], (400, 2046)),
+            (Method::PATCH, format!("{QUEUES}/Q?purge"), vec![TOKEN, JSON], (400, 2046)),
+            (Method::GET, format!("{QUEUES}/A%20B"), vec![], (404, 2085)),
+            (Method::GET, format!("{QUEUES}/Q?name=A*"), vec![], (400, 2046)),
+            (Method::GET, format!("{QUEUES}?name=A"), vec![], (400, 2152)),
+            (Method::GET, format!("{QUEUES}?name=*A*"), vec![], (400, 2152)),
+            (Method::GET, format!("{QUEUES}?type=shelf"), vec![], (400, 2043)),
+            (Method::GET, format!("{QUEUES}?attributes=color"), vec![], (400, 2067)),
+            (Method::GET, format!("{QUEUES}?attributes="), vec![], (400, 2067)),
+            (Method::GET, format!("{QUEUES}?status=status.color"), vec![], (400, 2067)),
+            (Method::GET, format!("{QUEUES}?filter=storage.maximumDepth:equalTo:deep"), vec![], (400, 4005)),
+            (Method::GET, QUEUES.replace("queue", "channel?status=*"), vec![], (400, 2046)),
+            (Method::GET, QUEUES.replace("queue", "subscription?type=all"), vec![], (400, 2046)),
         ] {
             assert_eq!(read(method, &uri, &said).unwrap_err(), refused, "{uri}");
         }

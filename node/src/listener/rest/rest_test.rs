@@ -1,13 +1,11 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::path::{OPENAPI as OPENAPI_PATH, TEMPLATES};
-use super::service::OPENAPI;
+use super::path::OPENAPI as OPENAPI_PATH;
 use super::{Places, serve};
 use crate::listener::grpc::testing::{FakeNode, fake_node, follower, serving};
 use crate::listener::{Accepted, Client, Limits};
@@ -95,49 +93,6 @@ async fn answered(stream: &mut DuplexStream) -> Answered {
     answered
 }
 
-#[test]
-fn the_description_has_the_paths_that_there_are_and_no_others() {
-    let description: Value = serde_json::from_str(OPENAPI).unwrap();
-    let verbs = ["get", "put", "post", "delete", "patch", "head", "options"];
-    let mut described: Vec<(String, BTreeSet<String>)> = Vec::new();
-    for (path, item) in description["paths"].as_object().unwrap() {
-        let methods = item.as_object().unwrap().keys().filter(|key| verbs.contains(&key.as_str()));
-        described.push((path.clone(), methods.map(|method| method.to_ascii_uppercase()).collect()));
-    }
-    let mut served: Vec<(String, BTreeSet<String>)> = TEMPLATES
-        .iter()
-        .map(|template| (template.path.into(), template.methods.iter().map(ToString::to_string).collect()))
-        .collect();
-    described.sort();
-    served.sort();
-    assert_eq!(described, served);
-    for server in description["servers"].as_array().unwrap() {
-        let path = format!("{}/login", server["url"].as_str().unwrap());
-        assert!(super::path::Resource::named(&http::Method::GET, &path).is_ok(), "{path}");
-    }
-}
-
-#[test]
-fn what_the_description_refers_to_is_there() {
-    fn references(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(map) => map.iter().for_each(|(name, value)| match (name.as_str(), value) {
-                ("$ref", Value::String(to)) => found.push(to.clone()),
-                _ => references(value, found),
-            }),
-            Value::Array(all) => all.iter().for_each(|value| references(value, found)),
-            _ => {}
-        }
-    }
-    let description: Value = serde_json::from_str(OPENAPI).unwrap();
-    let mut found = Vec::new();
-    references(&description, &mut found);
-    assert!(!found.is_empty());
-    for to in found {
-        assert!(description.pointer(to.strip_prefix('#').unwrap()).is_some(), "{to}");
-    }
-}
-
 #[tokio::test]
 async fn a_message_is_put_looked_at_listed_and_got_over_one_connection() {
     let served = begin(&[]);
@@ -163,6 +118,8 @@ async fn a_message_is_put_looked_at_listed_and_got_over_one_connection() {
 async fn each_refusal_is_a_problem_document_with_a_reason() {
     let served = begin(&[]);
     let unknown = "/ibmmq/rest/v2/messaging/qmgr/QM/queue/NOPE/message";
+    let queues = "/ibmmq/rest/v1/admin/qmgr/QM/queue";
+    let topic = "/ibmmq/rest/v2/messaging/qmgr/QM/topic/prices/tea/message";
     for (method, path, headers, status, reason) in [
         ("GET", "/ibmmq/rest/v2/nothing", "", 404, 2298),
         ("PUT", QUEUE, "", 405, 2298),
@@ -174,6 +131,15 @@ async fn each_refusal_is_a_problem_document_with_a_reason() {
         ("GET", unknown, "", 404, 2085),
         ("DELETE", unknown, TOKEN, 404, 2085),
         ("GET", &format!("{unknown}list"), "", 404, 2085),
+        ("GET", &format!("{queues}/NOPE"), "", 404, 2085),
+        ("DELETE", &format!("{queues}/NOPE"), TOKEN, 404, 2085),
+        ("GET", "/ibmmq/rest/v1/admin/qmgr/OTHER/queue", "", 404, 2058),
+        ("GET", &format!("{queues}?attributes=color"), "", 400, 2067),
+        ("GET", &format!("{queues}?filter=storage.maximumDepth:equalTo:deep"), "", 400, 4005),
+        ("POST", queues, TOKEN, 415, 2110),
+        ("POST", topic, "", 403, 2035),
+        ("POST", topic, TOKEN, 501, 2298),
+        ("POST", &topic.replace("QM", "OTHER"), TOKEN, 404, 2058),
     ] {
         let refused = served.ask(method, path, headers, "").await;
         assert_eq!(refused.status, status, "{method} {path}: {refused:?}");
@@ -260,6 +226,91 @@ async fn commands_are_answered_as_text_and_taken_apart() {
     assert_eq!(apart.json()["commandResponse"][0]["parameters"]["curdepth"], 1, "{apart:?}");
     let one = served.ask("GET", "/ibmmq/rest/v2/admin/qmgr/QM?attributes=*", "", "").await;
     assert_eq!(one.json()["qmgr"][0]["nativeHA"]["activeInstance"], "a", "{one:?}");
+}
+
+#[tokio::test]
+async fn queues_are_told_with_what_was_asked_for_and_filtered() {
+    let served = begin(&[]);
+    for queue in ["ORDERS", "ORDERS", "OTHERS"] {
+        served.ask("POST", &QUEUE.replace("ORDERS", queue), TOKEN, "x").await;
+    }
+    let queues = "/ibmmq/rest/v1/admin/qmgr/QM/queue";
+    let told = async |query: &str| {
+        let answer = served.ask("GET", &format!("{queues}{query}"), "", "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let both = [json!({ "name": "ORDERS", "type": "local" }), json!({ "name": "OTHERS", "type": "local" })];
+    assert_eq!(told("").await, json!({ "queue": both }));
+    for (query, found) in [
+        ("?name=*DERS", 1),
+        ("?name=O*S", 2),
+        ("?name=ORDERS*RS", 0),
+        ("?type=cluster", 0),
+        ("?filter=status.currentDepth:greaterThan:1", 1),
+        ("?filter=storage.maximumDepth:equalTo:5000", 2),
+        ("?filter=general.inhibitPut:equalTo:true", 0),
+        ("?filter=alias.targetName:equalTo:*", 0),
+    ] {
+        assert_eq!(told(query).await["queue"].as_array().unwrap().len(), found, "{query}");
+    }
+    let one = told("/ORDERS?attributes=storage,general.inhibitPut&status=status.currentDepth").await;
+    assert_eq!(
+        one["queue"][0],
+        json!({ "name": "ORDERS", "type": "local", "general": { "inhibitPut": false }, "status": { "currentDepth": 2 },
+            "storage": { "maximumDepth": 5000, "maximumMessageLength": 4_194_304, "messageDeliverySequence": "priority",
+                "nonPersistentMessageClass": "normal" } })
+    );
+    let all = told("/ORDERS?attributes=*&status=*").await;
+    for group in [
+        "applicationDefaults",
+        "cluster",
+        "dataCollection",
+        "events",
+        "extended",
+        "general",
+        "storage",
+        "trigger",
+    ] {
+        assert!(all["queue"][0][group].is_object(), "{group}: {all}");
+    }
+    assert_eq!(all["queue"][0]["status"]["onQTime"]["shortSamplePeriod"], -1);
+}
+
+#[tokio::test]
+async fn queues_are_made_altered_and_deleted() {
+    let served = begin(&[]);
+    served.ask("POST", QUEUE, TOKEN, "x").await;
+    let queues = "/ibmmq/rest/v3/admin/qmgr/QM/queue";
+    let one = format!("{queues}/ORDERS");
+    let json = format!("{TOKEN}content-type: application/json\r\n");
+    let made = served.ask("POST", queues, &json, r#"{"name":"A/B%","storage":{"maximumDepth":7}}"#).await;
+    assert_eq!(
+        (made.status, made.header("location")),
+        (201, Some(&*format!("{queues}/A%2FB%25"))),
+        "{made:?}"
+    );
+    let altered =
+        served.ask("PATCH", &format!("{one}?force"), &json, r#"{"general":{"inhibitGet":true}}"#).await;
+    assert_eq!((altered.status, altered.body.as_str()), (204, ""), "{altered:?}");
+    let deleted = served.ask("DELETE", &format!("{one}?purge&keepAuthorityRecords"), TOKEN, "").await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    for (method, path, body, status, reason) in [
+        ("POST", queues, r#"{"name":"Q","color":"red"}"#, 400, 2067),
+        ("POST", queues, r#"{"name":"Q","alias":{"targetName":"X"}}"#, 400, 2068),
+        ("POST", queues, r#"{"name":"Q","storage":{"maximumDepth":"deep"}}"#, 400, 4005),
+        ("POST", queues, r#"["Q"]"#, 400, 2046),
+        ("PATCH", one.as_str(), r#"{"name":"Q"}"#, 400, 2067),
+        ("PATCH", one.as_str(), r#"{"alias":{"targetName":"X"}}"#, 400, 2068),
+    ] {
+        let refused = served.ask(method, path, &json, body).await;
+        assert_eq!(
+            (refused.status, &refused.json()["reasonCode"]),
+            (status, &reason.into()),
+            "{method} {body}"
+        );
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::LOCATION;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::Places;
 use super::answer::{self, Answer};
+use super::change::Change;
 use super::dialogue::{APPLICATION, Dialogue, problem};
 use super::given::Given;
 use super::intake::{Taken, is_long, take_in};
@@ -18,6 +21,7 @@ use super::message;
 use super::mqsc::Action;
 use super::problem::{Place, Problem};
 use super::request::{Asked, GetAsked, ListAsked, PutAsked, What};
+use super::steps::Steps;
 use crate::listener::backlogs::Of;
 use crate::listener::client::Client;
 use crate::listener::commands::asking::{Answered, ask};
@@ -29,6 +33,7 @@ use crate::listener::node::Listener;
 use crate::listener::serving::{Elsewhere, Unserved, check_serving, find, find_served};
 use crate::listener::unread::Unread;
 use crate::mqi::{Completion, Data, Identity, Operate};
+use crate::replica::Inbox;
 use crate::types::definition::Tongue;
 use crate::types::{Held, Message, Reason, Share, limits};
 
@@ -39,6 +44,8 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 const CHECKED_HERE_BYTES: usize = 1 << 20;
 /// The same of text that is made UTF-8.
 const CONVERTED_HERE_BYTES: usize = 32 * 1024;
+/// What stays as it is of a name in a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 /// Messages that a list looks at in one go.
 const LOOKS_AT_ONCE: u64 = 32;
 
@@ -90,6 +97,34 @@ impl Service {
             What::Managers => Ok(answer::json(StatusCode::OK, &manager::all(&self.listener))),
             What::Manager { attributes } => self.manager(&admission, &manager, &attributes).await,
             What::Mqsc => self.command(head, &admission, &manager, bytes).await,
+            What::Inquire(inquiry) => {
+                let inbox = self.served(head, &manager)?;
+                let mut inquiry = inquiry.of(inbox.name().as_str());
+                let _held = self.ask_all(head, &admission, &inbox, Tongue::Rest, &mut inquiry).await?;
+                inquiry.answer()
+            }
+            What::Create { like, replace } => {
+                let made = Change::create(bytes, &like, replace)?;
+                let name = self.change(head, &admission, &manager, made).await?;
+                let mut answer = answer::empty(StatusCode::CREATED);
+                answer::say(&mut answer, LOCATION, &format!("{}/{}", head.uri.path(), encoded(&name)));
+                Ok(answer)
+            }
+            What::Alter { queue } => {
+                let altered = Change::alter(queue, bytes)?;
+                self.change(head, &admission, &manager, altered).await?;
+                Ok(answer::empty(StatusCode::NO_CONTENT))
+            }
+            What::Delete { queue, purge } => {
+                self.change(head, &admission, &manager, Change::delete(queue, purge)?).await?;
+                Ok(answer::empty(StatusCode::NO_CONTENT))
+            }
+            What::Publish => {
+                find(&self.listener, &manager)?;
+                let detail = "Nothing is published or subscribed to yet; put the message to a queue: POST \
+                              /messaging/qmgr/{qmgr}/queue/{queue}/message.";
+                Err(Problem::of(Reason::FunctionNotSupported, Some(detail.into())))
+            }
             What::Put(put) => self.put(head, &admission, &manager, *put, bytes.clone()).await,
             What::Get(get) => self.get(head, &manager, get).await,
             What::List(list) => self.list(head, &manager, list).await,
@@ -242,31 +277,60 @@ impl Service {
         manager: &str,
         body: &[u8],
     ) -> Result<Answer, Problem> {
-        let inbox = find_served(&self.listener, manager).map_err(|unserved| self.unserved(head, unserved))?;
+        let inbox = self.served(head, manager)?;
         let mut action = Action::read(body, inbox.name().as_str())?;
-        // So that what is changed is in the audit trail.
-        let identity = Identity { tongue: Tongue::Mqsc, ..admission.client.identity.clone() };
-        let mut errand = Errand::to_administer(&self.listener, &inbox, &identity, APPLICATION).await?;
+        let _held = self.ask_all(head, admission, &inbox, Tongue::Mqsc, &mut action).await?;
+        Ok(action.answer())
+    }
+
+    /// The name of what was changed.
+    async fn change(
+        &self,
+        head: &Parts,
+        admission: &Admission,
+        manager: &str,
+        mut change: Change,
+    ) -> Result<String, Problem> {
+        let inbox = self.served(head, manager)?;
+        self.ask_all(head, admission, &inbox, Tongue::Rest, &mut change).await?;
+        Ok(change.name)
+    }
+
+    /// Asks until there is nothing more to ask. What is changed is in the audit trail, in this language. Gives the memory of what is shown.
+    async fn ask_all(
+        &self,
+        head: &Parts,
+        admission: &Admission,
+        inbox: &Inbox,
+        tongue: Tongue,
+        steps: &mut impl Steps,
+    ) -> Result<Held, Problem> {
+        let identity = Identity { tongue, ..admission.client.identity.clone() };
+        let mut errand = Errand::to_administer(&self.listener, inbox, &identity, APPLICATION).await?;
         let mut held = Held::nothing(self.listener.account.clone(), Share::Answers);
         let mut is_begun = false;
-        while let Some(request) = action.next_request() {
+        while let Some(request) = steps.next_request() {
             let mut next = Some(request);
             while let Some(request) = next.take() {
-                let asked = ask(&self.listener, &inbox, &mut errand, request).await;
+                let asked = ask(&self.listener, inbox, &mut errand, request).await;
                 let Answered { reply, more } = asked.map_err(|reason| {
-                    let elsewhere = check_serving(&self.listener, &inbox).err();
+                    let elsewhere = check_serving(&self.listener, inbox).err();
                     let elsewhere = elsewhere.and_then(|unserved| unserved.elsewhere);
-                    self.at(head, interrupted(reason, action.changes(), is_begun), elsewhere)
+                    self.at(head, interrupted(reason, steps.changes(), is_begun), elsewhere)
                 })?;
                 is_begun = true;
-                let is_wanted = action.on_reply(&reply, more.is_some())?;
-                if !held.hold(action.shown_bytes()) {
+                let is_wanted = steps.on_reply(&reply, more.is_some())?;
+                if !held.hold(steps.shown_bytes()) {
                     return Err(Problem::of(Reason::ResourceProblem, None));
                 }
                 next = more.filter(|_| is_wanted);
             }
         }
-        Ok(action.answer())
+        Ok(held)
+    }
+
+    fn served(&self, head: &Parts, manager: &str) -> Result<Inbox, Problem> {
+        find_served(&self.listener, manager).map_err(|unserved| self.unserved(head, unserved))
     }
 
     // ---- refusals ----
@@ -295,6 +359,10 @@ impl Service {
             None => Place::of_clients(elsewhere),
         })
     }
+}
+
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED).to_string()
 }
 
 fn listed(lines: Vec<serde_json::Value>) -> Answer {
