@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use trimaran_proto::mq::call::{Body, Call, Conn, Get, Open, Put};
 use trimaran_proto::mq::constants::{close, object};
 use trimaran_proto::mq::control::status;
@@ -25,7 +24,7 @@ use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::{Flow, Order, Raw, Text};
 use trimaran_proto::plain;
 
-use crate::dial::{Wire, explain};
+use crate::dial::{Wire, dial, explain};
 use crate::error::{Error, Result};
 use crate::reasons::text_of;
 use crate::tls::{Shown, Tls};
@@ -502,7 +501,7 @@ impl Channel {
 
 /// The bytes of a connection, and who is at the other end.
 async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<(Box<dyn Wire>, SocketAddr)> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = dial(address).await?;
     let peer = stream.peer_addr()?;
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return Ok((Box::new(stream), peer)) };
