@@ -384,6 +384,16 @@ fn what_waiting_does_not_mend_is_told_at_once() {
 }
 
 #[test]
+fn send_that_ends_early_says_how_much_it_sent() {
+    let channel = FakeChannel::new(&[Manner::Commits(2)]);
+    let output = Shell::new().send_over(&channel.port, "1m", "one\ntwo\nthree\nfour\n\n");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let (before, after) = text.split_once(", then:\n").expect("it says what was before");
+    assert!(before.ends_with("2 persistent messages sent to HA.QUEUE"), "{text}");
+    assert!(output.status.code() == Some(1) && after.contains("2549"), "{text}");
+}
+
+#[test]
 fn a_queue_that_is_not_there_is_named() {
     let shell = Shell::new();
     for arguments in [
