@@ -773,8 +773,8 @@ impl Changes {
             Error::Refused { code, reason, name, text } => {
                 Error::Refused { code, reason, name, text: mark(text) }
             }
-            Error::Unreachable { queue_manager, within_s, text } => {
-                Error::Unreachable { queue_manager, within_s, text: mark(text) }
+            Error::Unreachable { queue_manager, within_s, is_lasting, text } => {
+                Error::Unreachable { queue_manager, within_s, is_lasting, text: mark(text) }
             }
             other => other,
         }

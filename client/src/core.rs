@@ -155,7 +155,7 @@ impl Core {
             "" => "the queue manager".to_string(),
             name => format!("queue manager {name}"),
         };
-        Error::Unreachable { queue_manager, within_s: within.as_secs_f64(), text }
+        Error::Unreachable { queue_manager, within_s: within.as_secs_f64(), is_lasting: false, text }
     }
 
     /// The connection is over; every call fails with `error`.

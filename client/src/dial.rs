@@ -6,7 +6,7 @@ use futures::future::select_all;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     sync::Notify,
 };
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -82,7 +82,7 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
             let port = uri.port_u16().unwrap_or(7201);
             // Without the brackets of an IPv6 address.
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = dial(host, port).await?;
+            let stream = dial((host, port)).await?;
             stream.set_nodelay(true)?;
             let stream: Box<dyn Wire> = match &tls {
                 None => Box::new(stream),
@@ -99,13 +99,13 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
 /// Dials again beside a dial that hangs, and takes what comes first: where nobody has a floating address for a moment, the
 /// kernel would repeat the first packet after a second and the next after three. The first dial has all the time there is, for
 /// lines that are slower than that; of the others the newest go on. What does not come first is closed.
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn dial(to: impl ToSocketAddrs + Clone) -> io::Result<TcpStream> {
     let mut dials = VecDeque::new();
     loop {
         if dials.len() == DIALS_MAX {
             dials.remove(1);
         }
-        dials.push_back(Box::pin(TcpStream::connect((host, port))));
+        dials.push_back(Box::pin(TcpStream::connect(to.clone())));
         tokio::select! {
             (dialled, ..) = select_all(dials.iter_mut()) => return dialled,
             () = tokio::time::sleep(DIAL_AGAIN) => {}
@@ -487,7 +487,34 @@ async fn in_time<T>(address: &str, within: Duration, asking: impl Future<Output 
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpSocket;
+
     use super::*;
+
+    /// The kernel drops the first packet of who comes to a full queue, as a network does where nobody has the address.
+    #[tokio::test]
+    async fn a_first_packet_that_is_lost_is_not_waited_for() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut before = Vec::new();
+        while let Ok(dialled) = tokio::time::timeout(DIAL_AGAIN / 2, TcpStream::connect(address)).await {
+            before.push(dialled.unwrap());
+        }
+        let began = std::time::Instant::now();
+        let making_room = async {
+            tokio::time::sleep(DIAL_AGAIN / 2).await;
+            for _ in &before {
+                listener.accept().await.unwrap();
+            }
+        };
+        let (dialled, ()) = tokio::join!(dial(address), making_room);
+        dialled.unwrap();
+        let took = began.elapsed();
+        assert!(took >= DIAL_AGAIN, "the first dial was dropped: {took:?}");
+        assert!(took < Duration::from_millis(900), "it did not wait for the kernel's second: {took:?}");
+    }
 
     #[test]
     fn a_broken_connection_is_described_in_plain_words() {

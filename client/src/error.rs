@@ -40,6 +40,8 @@ pub enum Error {
         queue_manager: String,
         /// 0 where it was tried once.
         within_s: f64,
+        /// Waiting does not mend it: what answers there is no queue manager, or TLS is not agreed on.
+        is_lasting: bool,
         text: String,
     },
     /// The body that arrived is not the body that was put.

@@ -1,6 +1,7 @@
 //! The `trimaran` command as it is typed, against the fake queue manager.
 
 mod fake;
+mod fake_channel;
 
 use std::{
     io::Write,
@@ -8,6 +9,8 @@ use std::{
 };
 
 use fake::{Cluster, Node};
+use fake_channel::{FakeChannel, Manner};
+use trimaran_client::proto::mq::control::status;
 
 struct Shell {
     cluster: Cluster,
@@ -33,6 +36,12 @@ impl Shell {
         // A command that ends early closes its input; that is its right.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
+    }
+
+    /// `send` over a channel.
+    fn send_over(&self, port: &str, within: &str, input: &str) -> Output {
+        let given = ["--host", "127.0.0.1", "--port", port, "--channel", "C", "--within", within];
+        self.run(&[&["send", "HA.QUEUE"], &given[..]].concat(), input)
     }
 
     /// Standard output of a command that must succeed.
@@ -318,6 +327,70 @@ fn a_channel_is_not_used_in_the_clear_by_mistake() {
     let (code, text) =
         shell.fails(&["send", "HA.QUEUE", "--host", host, "--port", port, "--channel", "APP.SVRCONN"]);
     assert!(code == 4 && text.contains("port of gRPC clients") && !text.contains("0.0 s"), "{code}: {text}");
+}
+
+/// As in the moment of a failover.
+#[test]
+fn a_channel_that_nobody_serves_yet_is_tried_again() {
+    let channel = FakeChannel::new(&[
+        Manner::HangsUp,
+        Manner::Refuses(status::QMGR_UNAVAILABLE),
+        Manner::Refuses(status::STANDBY_QMGR),
+        Manner::Commits(usize::MAX),
+    ]);
+    let output = Shell::new().send_over(&channel.port, "1m", "Hello\n\n");
+    let (said, failed) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(output.status.success(), "{failed}");
+    assert!(
+        said.contains("queue manager  QM1\n") && said.contains("done: 1 persistent message sent"),
+        "{said}"
+    );
+    assert_eq!(channel.connections(), 4);
+}
+
+#[test]
+fn a_channel_that_nobody_serves_in_time_is_told_with_the_last_error() {
+    let shell = Shell::new();
+    let channel = FakeChannel::new(&[Manner::HangsUp, Manner::Refuses(status::STANDBY_QMGR)]);
+    let output = shell.send_over(&channel.port, "500ms", "");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("2543"), "{text}");
+    assert!(channel.connections() > 2, "it tried {} times", channel.connections());
+    // The port of a listener that is closed again.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let output = shell.send_over(&closed, "500ms", "");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(4) && text.contains("Connection refused"), "{text}");
+    assert!(text.contains("within 0.5 s"), "{text}");
+}
+
+#[test]
+fn what_waiting_does_not_mend_is_told_at_once() {
+    let shell = Shell::new();
+    for (code, reason) in [
+        (status::SECURITY, "2035"),
+        (status::NO_CHANNEL, "2540"),
+        (status::CHANNEL_UNAVAILABLE, "2537"),
+        (status::CIPHER_SPEC, "2393"),
+    ] {
+        let manners: &'static [Manner] = Box::leak(Box::new([Manner::Refuses(code)]));
+        let channel = FakeChannel::new(manners);
+        let output = shell.send_over(&channel.port, "1m", "");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && text.contains(reason), "{reason}: {text}");
+        assert_eq!(channel.connections(), 1, "{reason}");
+    }
+}
+
+#[test]
+fn send_that_ends_early_says_how_much_it_sent() {
+    let channel = FakeChannel::new(&[Manner::Commits(2)]);
+    let output = Shell::new().send_over(&channel.port, "1m", "one\ntwo\nthree\nfour\n\n");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let (before, after) = text.split_once(", then:\n").expect("it says what was before");
+    assert!(before.ends_with("2 persistent messages sent to HA.QUEUE"), "{text}");
+    assert!(output.status.code() == Some(1) && after.contains("2549"), "{text}");
 }
 
 #[test]

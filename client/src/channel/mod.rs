@@ -8,11 +8,11 @@
 mod in_flight;
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use trimaran_proto::mq::call::{Body, Call, Conn, Get, Open, Put};
 use trimaran_proto::mq::constants::{close, object};
 use trimaran_proto::mq::control::status;
@@ -25,7 +25,7 @@ use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::{Flow, Order, Raw, Text};
 use trimaran_proto::plain;
 
-use crate::dial::{Wire, explain};
+use crate::dial::{Wire, dial, explain};
 use crate::error::{Error, Result};
 use crate::reasons::text_of;
 use crate::tls::{Shown, Tls};
@@ -187,8 +187,10 @@ impl Channel {
         let Manner { tls, login, is_shared } = manner;
         let shown = Shown::of(tls);
         let wired = wire(tls, address).await;
-        let (stream, peer) =
-            wired.map_err(|error| unreachable(queue_manager, explain(address, &error.to_string(), shown)))?;
+        let (stream, peer) = wired.map_err(|error| {
+            let text = explain(address, &error.to_string(), shown);
+            unreachable(queue_manager, is_disagreement(&error), text)
+        })?;
         let mut connected = Channel {
             stream,
             received: BytesMut::new(),
@@ -203,7 +205,7 @@ impl Channel {
         };
         let agreed = connected.agree(channel, is_shared).await;
         agreed.map_err(|error| match connected.stranger() {
-            Some(stranger) => unreachable(queue_manager, format!("{address}: {stranger}")),
+            Some(stranger) => unreachable(queue_manager, true, format!("{address}: {stranger}")),
             None => in_agreement(error, channel, shown),
         })?;
         if let Some(login) = login {
@@ -282,6 +284,7 @@ impl Channel {
         let Flow::Initial(reply) = asked? else {
             return Err(unreachable(
                 &self.queue_manager,
+                true,
                 "what answers there speaks another protocol".into(),
             ));
         };
@@ -501,8 +504,8 @@ impl Channel {
 }
 
 /// The bytes of a connection, and who is at the other end.
-async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<(Box<dyn Wire>, SocketAddr)> {
-    let stream = TcpStream::connect(address).await?;
+async fn wire(tls: Option<&Tls>, address: &str) -> io::Result<(Box<dyn Wire>, SocketAddr)> {
+    let stream = dial(address).await?;
     let peer = stream.peer_addr()?;
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return Ok((Box::new(stream), peer)) };
@@ -603,12 +606,17 @@ fn broken(why: impl std::fmt::Display) -> Error {
     Error::refused(crate::reason::CONNECTION_BROKEN, format!("The connection broke: {}.", plain::error(why)))
 }
 
-fn unreachable(queue_manager: &str, text: String) -> Error {
+/// Of TLS, of a certificate or of an address, in contrast to what networks and nodes that start or stop do.
+fn is_disagreement(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other)
+}
+
+fn unreachable(queue_manager: &str, is_lasting: bool, text: String) -> Error {
     let queue_manager = match queue_manager {
         "" => "the queue manager".to_string(),
         name => format!("queue manager {name}"),
     };
-    Error::Unreachable { queue_manager, within_s: 0.0, text }
+    Error::Unreachable { queue_manager, within_s: 0.0, is_lasting, text }
 }
 
 #[cfg(test)]

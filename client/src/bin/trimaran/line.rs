@@ -15,7 +15,7 @@ use trimaran_client::{Error, Message, Result, Tls, reason};
 
 /// Between tries, the last of them again and again: another node serves after a tenth of a second, or two.
 const AGAIN_MS: [u64; 4] = [10, 20, 50, 100];
-/// An address that does not answer for so long may be somewhere else by now.
+/// An address that does not answer for so long may be somewhere else by now; the next try has twice the time, for lines that are slow.
 const TRY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where a line leads.
@@ -29,7 +29,7 @@ pub struct Place {
     pub queue: String,
     /// MQOO_*.
     pub options: u32,
-    /// For how long it is sought when it is lost.
+    /// For how long it is sought, at first and when it is lost.
     pub within: Duration,
 }
 
@@ -52,9 +52,9 @@ pub struct Line {
 type Mark = (Vec<u8>, i64);
 
 impl Line {
-    /// Connects. The queue is to be opened next.
+    /// Connects, and tries again as when the connection is lost. The queue is to be opened next.
     pub async fn connect(mut place: Place) -> Result<Line> {
-        let channel = in_time(place.within, &place.address, place.connect()).await?;
+        let channel = place.seek(None, Place::connect).await?;
         place.queue_manager = channel.queue_manager().to_owned();
         Ok(Line {
             place,
@@ -69,8 +69,13 @@ impl Line {
 
     /// Opens the queue.
     pub async fn open(&mut self) -> Result<()> {
-        self.handle = self.channel.open(&self.place.queue, self.place.options).await?;
-        Ok(())
+        match self.channel.open(&self.place.queue, self.place.options).await {
+            Ok(handle) => {
+                self.handle = handle;
+                Ok(())
+            }
+            Err(error) => self.again_after(error).await,
+        }
     }
 
     pub fn queue_manager(&self) -> &str {
@@ -204,30 +209,47 @@ impl Line {
         if !is_known || !(self.channel.is_broken() || is_worth_another_try(&error)) {
             return Err(error);
         }
-        let began = Instant::now();
-        let mut last = error;
-        for number in 0.. {
-            let pause = Duration::from_millis(AGAIN_MS[AGAIN_MS.len().min(number + 1) - 1]);
-            let left = self.place.within.saturating_sub(began.elapsed());
-            if left <= pause {
-                break;
-            }
-            tokio::time::sleep(pause).await;
-            match in_time(TRY_PATIENCE.min(left), &self.place.address, self.place.connect_and_open()).await {
-                Ok((channel, handle)) => {
-                    (self.channel, self.handle) = (channel, handle);
-                    self.begin_anew();
-                    return Ok(());
-                }
-                Err(error) if error.is_unreachable() || is_worth_another_try(&error) => last = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last)
+        (self.channel, self.handle) = self.place.seek(Some(error), Place::connect_and_open).await?;
+        self.begin_anew();
+        Ok(())
     }
 }
 
 impl Place {
+    /// Tries until it is connected, waiting does not mend what is wrong, or the time is over: the last error is what is told then.
+    /// At once, where it was not lost with an error.
+    async fn seek<T>(&self, lost: Option<Error>, connecting: impl AsyncFn(&Place) -> Result<T>) -> Result<T> {
+        let (began, mut patience, mut pauses) = (Instant::now(), TRY_PATIENCE, AGAIN_MS.into_iter());
+        let mut last = lost;
+        loop {
+            if let Some(error) = last {
+                let pause = Duration::from_millis(pauses.next().unwrap_or(AGAIN_MS[AGAIN_MS.len() - 1]));
+                if began.elapsed() + pause >= self.within {
+                    return Err(self.told(error));
+                }
+                tokio::time::sleep(pause).await;
+            }
+            let (tried, left) = (Instant::now(), self.within.saturating_sub(began.elapsed()));
+            match in_time(patience.min(left), &self.address, connecting(self)).await {
+                Err(error) if may_pass(&error) => last = Some(error),
+                decided => return decided,
+            }
+            if tried.elapsed() >= patience {
+                patience *= 2;
+            }
+        }
+    }
+
+    /// With the whole time in which nobody was reached.
+    fn told(&self, error: Error) -> Error {
+        match error {
+            Error::Unreachable { queue_manager, is_lasting, text, .. } => {
+                Error::Unreachable { queue_manager, within_s: self.within.as_secs_f64(), is_lasting, text }
+            }
+            other => other,
+        }
+    }
+
     async fn connect(&self) -> Result<Channel> {
         let (tls, name) = (self.tls.as_ref(), &self.channel);
         Channel::connect_over(tls, &self.address, name, &self.queue_manager, "trimaran").await
@@ -250,6 +272,7 @@ pub async fn in_time<T>(
         Err(Error::Unreachable {
             queue_manager: "the queue manager".into(),
             within_s: patience.as_secs_f64(),
+            is_lasting: false,
             text: format!("{address} does not answer"),
         })
     })
@@ -259,4 +282,9 @@ pub async fn in_time<T>(
 fn is_worth_another_try(error: &Error) -> bool {
     let is_moving = |of: u32| reason::says_not_served(of) || of == reason::BACKED_OUT;
     error.reason().is_some_and(is_moving)
+}
+
+/// What a try to connect failed with, where the next one may not.
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { is_lasting: false, .. }) || is_worth_another_try(error)
 }

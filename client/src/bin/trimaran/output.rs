@@ -427,8 +427,12 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_refused_from_unreachable() {
-        let unreachable =
-            Error::Unreachable { queue_manager: "q".into(), within_s: 1.0, text: "refused".into() };
+        let unreachable = Error::Unreachable {
+            queue_manager: "q".into(),
+            within_s: 1.0,
+            is_lasting: false,
+            text: "refused".into(),
+        };
         assert_eq!(Failure::Client(unreachable).exit_code(), 4);
         assert_eq!(Failure::Client(Error::Closed).exit_code(), 1);
         assert_eq!(Failure::NoMessage(String::new()).exit_code(), 3);
@@ -459,8 +463,12 @@ mod tests {
 
     #[test]
     fn a_program_learns_the_reason_also_when_nobody_was_reached() {
-        let unreachable =
-            Error::Unreachable { queue_manager: "q".into(), within_s: 1.0, text: "refused".into() };
+        let unreachable = Error::Unreachable {
+            queue_manager: "q".into(),
+            within_s: 1.0,
+            is_lasting: false,
+            text: "refused".into(),
+        };
         let report = Failure::Client(unreachable).as_json();
         assert_eq!((&report["reason"], &report["name"]), (&json!(2059), &json!("Q_MGR_NOT_AVAILABLE")));
         assert_eq!(report["exit_code"], 4);

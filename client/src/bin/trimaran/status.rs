@@ -168,6 +168,7 @@ fn unreachable(answers: &Answers, within: Duration) -> Failure {
     Failure::Client(one_refusal(answers).unwrap_or_else(|| Error::Unreachable {
         queue_manager: "a queue manager".to_string(),
         within_s: within.as_secs_f64(),
+        is_lasting: false,
         text: all_errors(answers),
     }))
 }

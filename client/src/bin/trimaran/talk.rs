@@ -23,24 +23,36 @@ pub async fn send(global: &Global, args: TalkArgs) -> Outcome {
     if output::stdin_is_terminal() && !global.json {
         say!("Type one message a line; an empty line ends.");
     }
-    let mut lines = stdin_lines();
     let mut sent = 0_u64;
-    while let Some(line) = lines.recv().await {
-        let line = line?;
-        if line.is_empty() {
-            break;
+    if let Err(failure) = put_lines(global, &mut way, &mut sent).await {
+        if !global.json {
+            let queue = output::visible(&args.queue);
+            eprintln!("trimaran: {sent} persistent {} sent to {queue}, then:", plural(sent, "message"));
         }
-        let message_id = patiently("putting", way.put(line)).await?;
-        sent += 1;
-        if global.json {
-            say!("{}", json!({ "message_id": trimaran_client::hex(&message_id) }));
-        }
+        return Err(failure);
     }
     way.leave().await;
     if global.json {
         say!("{}", json!({ "done": true, "sent": sent, "queue": args.queue, "persistent": true }));
     } else {
         say!("done: {sent} persistent {} sent to {}", plural(sent, "message"), args.queue);
+    }
+    Ok(())
+}
+
+/// One message a line of standard input, to its end or an empty line; counts those that were put.
+async fn put_lines(global: &Global, way: &mut Way, sent: &mut u64) -> Outcome {
+    let mut lines = stdin_lines();
+    while let Some(line) = lines.recv().await {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        let message_id = patiently("putting", way.put(line)).await?;
+        *sent += 1;
+        if global.json {
+            say!("{}", json!({ "message_id": trimaran_client::hex(&message_id) }));
+        }
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ Examples:
   printf 'Hello\\nThis\\nis\\na\\ntest\\n\\n' | trimaran send HA.QUEUE
 
 The messages are persistent. For scripts there is `trimaran put`. Where another node takes over it is sought again, over a channel at
-the same host and port, for the time of --within; each message is put once. Where nobody can say whether it was put, it ends with
-2549 and does not put it again.")]
+the same host and port, for the time of --within; each message is put once. Where nobody can say whether it was put, it says how many
+were before, ends with 2549 and does not put it again.")]
 pub struct TalkArgs {
     /// The queue
     pub queue: String,

@@ -287,9 +287,9 @@ impl<'a> Work<'a> {
             Failure::Client(Error::Refused { code, reason, name, text }) => {
                 Failure::Client(Error::Refused { code, reason, name, text: format!("{text} {told}") })
             }
-            Failure::Client(Error::Unreachable { queue_manager, within_s, text }) => {
+            Failure::Client(Error::Unreachable { queue_manager, within_s, is_lasting, text }) => {
                 let text = format!("{text}. {told}");
-                Failure::Client(Error::Unreachable { queue_manager, within_s, text })
+                Failure::Client(Error::Unreachable { queue_manager, within_s, is_lasting, text })
             }
             Failure::Local(text) => Failure::Local(format!("{text}. {told}")),
             other => other,

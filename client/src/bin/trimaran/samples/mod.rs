@@ -146,8 +146,12 @@ mod tests {
 
     #[test]
     fn nobody_there_has_a_reason_code_too() {
-        let nobody =
-            Error::Unreachable { queue_manager: "QM1".into(), within_s: 0.0, text: "refused".into() };
+        let nobody = Error::Unreachable {
+            queue_manager: "QM1".into(),
+            within_s: 0.0,
+            is_lasting: false,
+            text: "refused".into(),
+        };
         assert_eq!(reason_of(&nobody), 2538);
         assert_eq!(reason_of(&Error::Closed), 2195);
     }
