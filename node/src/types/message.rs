@@ -334,6 +334,10 @@ pub struct WrongDescriptor {
 impl WrongDescriptor {
     /// What the reason does not say by itself.
     pub fn detail(&self) -> Option<String> {
+        debug_assert!(
+            self.field.is_none() || self.reason == Reason::MdError,
+            "a reason of its own says which field it is about"
+        );
         self.field.map(|(name, most)| format!("{name} has more than {most} bytes."))
     }
 }
