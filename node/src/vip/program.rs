@@ -53,6 +53,7 @@ struct Running {
     verb: Verb,
     term: Term,
     group: Group,
+    since: Instant,
     until: Instant,
 }
 
@@ -77,6 +78,21 @@ impl Program {
         self.running.as_ref().map(|running| running.verb)
     }
 
+    /// What runs of it, if it has for so long.
+    pub fn runs_for(&self, time: Duration, now: Instant) -> Option<Verb> {
+        self.running.as_ref().filter(|running| now >= running.since + time).map(|running| running.verb)
+    }
+
+    /// As the log names a call.
+    pub fn call(&self, verb: Verb) -> String {
+        format!("{} {}", self.path.display(), verb.as_str())
+    }
+
+    /// After that it is ended.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// What runs of it is ended before.
     pub fn start(&mut self, verb: Verb, term: Term, lease: Duration, now: Instant) -> io::Result<()> {
         self.end()?;
@@ -89,7 +105,7 @@ impl Program {
             .process_group(0)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))?;
-        self.running = Some(Running { verb, term, group: Group(child), until: now + self.limit });
+        self.running = Some(Running { verb, term, group: Group(child), since: now, until: now + self.limit });
         Ok(())
     }
 
@@ -97,12 +113,12 @@ impl Program {
     pub fn look(&mut self, now: Instant) -> Option<Ended> {
         let running = self.running.as_ref()?;
         let (verb, term) = (running.verb, running.term);
-        let what = format!("{} {}", self.path.display(), verb.as_str());
+        let what = self.call(verb);
         let is_late = now >= running.until;
         let ended = match running.group.has_ended() {
             Ok(false) if !is_late => return None,
             Ok(has_ended) => self.end().map(|status| status.filter(|_| has_ended)),
-            Err(error) => Err(error),
+            Err(error) => self.end().and(Err(error)),
         };
         let result = ended.and_then(|status| match status {
             Some(status) if status.success() => Ok(()),
