@@ -39,7 +39,7 @@ const STALL_TOLD: Duration = Duration::from_secs(60);
 pub(super) struct Witness {
     /// When the first turn of this process began.
     started: Option<Instant>,
-    /// The longest time between two turns of late, and when it was over.
+    /// How long the process stood still the last time, and when that was over.
     stalled: Option<(Duration, Instant)>,
     leader: Option<NodeId>,
     heard: Instant,
@@ -54,6 +54,13 @@ pub(super) struct Witness {
     /// What each follower knows of that.
     told: BTreeMap<NodeId, Service>,
     next_told: Instant,
+}
+
+/// What a process says of itself: for how long it has run, how long it stood still the last time, and how long ago that was over.
+pub(super) struct Own {
+    pub running_ms: u64,
+    pub stalled_ms: u64,
+    pub since_stall_ms: u64,
 }
 
 /// A leader's own way there.
@@ -100,16 +107,19 @@ impl Witness {
         }
         self.stalled = self.stalled.filter(|(_, ended)| now.since(*ended) < STALL_TOLD);
         let stall = now.since(before);
-        if stall >= STALL_MIN && self.stalled.is_none_or(|(longest, _)| longest <= stall) {
+        if stall >= STALL_MIN {
             self.stalled = Some((stall, now));
         }
     }
 
-    /// For how long this process has run, and the longest that it stood still of late; in milliseconds.
-    pub fn own(&self, now: Instant) -> (u64, u64) {
+    pub fn own(&self, now: Instant) -> Own {
         let running = self.started.map_or(Duration::ZERO, |started| now.since(started));
-        let stalled = self.stalled.map_or(Duration::ZERO, |(longest, _)| longest);
-        (running.as_millis() as u64, stalled.as_millis() as u64)
+        let (stalled, ended) = self.stalled.unwrap_or((Duration::ZERO, now));
+        Own {
+            running_ms: running.as_millis() as u64,
+            stalled_ms: stalled.as_millis() as u64,
+            since_stall_ms: now.since(ended).as_millis() as u64,
+        }
     }
 
     /// `serves`: what it began its term with is committed.
@@ -193,7 +203,8 @@ impl Takeover {
         let silent = now.since(self.seen.heard).as_millis() as u64;
         self.returned = Some(match greeting.running_ms {
             running if running < silent => Returned::Another,
-            _ if greeting.stalled_ms > 0 => Returned::Stalled,
+            // One that was over before nobody heard it any more is not why.
+            _ if greeting.stalled_ms > 0 && greeting.since_stall_ms < silent => Returned::Stalled,
             _ => Returned::Parted,
         });
     }

@@ -1579,6 +1579,28 @@ fn a_cut_line_and_a_process_that_stood_still_are_told_apart() {
 }
 
 #[test]
+fn a_stall_that_was_over_before_a_line_was_cut_is_not_what_cost_the_service() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let leader = group.leader().unwrap();
+    let paused = group.members.remove(&leader).unwrap();
+    group.pass(Duration::from_millis(700));
+    group.members.insert(leader, paused);
+    group.pass(Duration::from_secs(6));
+    assert_eq!(group.leader(), Some(leader), "it was too short for an election");
+    let lost = group.lost;
+    group.lost = match leader {
+        1 => |from, _| from == 1,
+        2 => |from, _| from == 2,
+        _ => |from, _| from == 3,
+    };
+    group.pass(Duration::from_secs(3));
+    assert!(group.leader().is_some_and(|next| next != leader));
+    group.lost = lost;
+    group.pass(Duration::from_secs(31));
+    assert_eq!(last_record(&group).cause(), Cause::Partition);
+}
+
+#[test]
 fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();

@@ -443,11 +443,16 @@ impl Replica {
 
     /// Handing over is the one election that breaks the lease. So the floating address goes before, or its time is over.
     fn address_is_gone(&mut self) -> bool {
-        let leading = self.standing.own_mut();
-        if let Some(handover) = &mut leading.handover {
-            handover.parting = self.options.address_tail.is_some();
+        let within = self.options.address_goes_within;
+        if let Some(handover) = &mut self.standing.own_mut().handover
+            && self.options.address_tail.is_some()
+            && !handover.parting
+        {
+            handover.parting = true;
+            handover.until = handover.until + within;
+            self.address_awaited = self.now.instant + within;
         }
-        self.now.instant >= self.address_until
+        self.now.instant >= self.address_until.max(self.address_awaited)
     }
 
     pub(super) fn on_address_gone(&mut self, deadline: Instant) {
@@ -455,6 +460,7 @@ impl Replica {
         let is_wanted = self.published.as_ref().is_some_and(RoleView::is_serving);
         if !is_wanted && deadline >= self.address_until {
             self.address_until = self.now.instant;
+            self.address_awaited = self.now.instant;
         }
     }
 

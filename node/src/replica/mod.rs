@@ -228,6 +228,9 @@ pub struct Options {
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
+    /// How long a planned move waits to hear that the floating address is gone, where a program of the user's takes it away: nothing else
+    /// does.
+    pub address_goes_within: Duration,
     /// How long open units of work may go on before a planned move, unless whoever asks for it says how long.
     pub units_within: Duration,
     /// How long a leader that stops serves on where no other node could serve without it.
@@ -265,6 +268,7 @@ impl Options {
             raises_itself: true,
             begins_with: None,
             address_tail: None,
+            address_goes_within: Duration::ZERO,
             units_within: UNITS_WITHIN,
             successor_within: SUCCESSOR_WITHIN,
             placement: Placement::default(),
@@ -319,6 +323,8 @@ pub struct Replica {
     successor_until: Instant,
     /// Until then this node may have the floating address.
     address_until: Instant,
+    /// A planned move waits until then for the address, unless it is said to be gone.
+    address_awaited: Instant,
     /// The node was removed from the group.
     removed: bool,
 
@@ -386,6 +392,7 @@ impl Replica {
             drain_units_until: Instant(0),
             successor_until: Instant(0),
             address_until: Instant(0),
+            address_awaited: Instant(0),
             removed: false,
             store_wanted: false,
             leader_known: None,

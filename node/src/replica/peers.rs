@@ -7,7 +7,7 @@ use trimaran_proto::replica::v1::{AddressAgent, Greeting, Parted, peer_message::
 
 use super::{Action, Replica};
 use crate::consensus::{terms_from_wire, terms_to_wire};
-use crate::types::{Index, NodeId, Speaks, Term, TermStarts, Version};
+use crate::types::{Index, Instant, NodeId, Speaks, Term, TermStarts, Version};
 
 /// How many terms a greeting tells of at most.
 const TERMS_TOLD: usize = 64;
@@ -38,6 +38,8 @@ struct Heard {
     interface_down: bool,
     address_agent: Option<AddressAgent>,
     register_followed: u64,
+    /// Since when it is not, if it was.
+    interface_up: Instant,
     /// Whom it has heard since it was told that this node stops; None: it was not.
     reaches: Option<BTreeSet<NodeId>>,
     committed: Committed,
@@ -127,6 +129,11 @@ impl Peers {
     /// The change of addresses up to which the peer has followed the records; 0 while it is not heard.
     pub fn register_followed(&self, node: NodeId) -> u64 {
         self.heard.get(&node).map_or(0, |heard| heard.register_followed)
+    }
+
+    /// Since when they do, if they did not before.
+    pub fn reached_since(&self, node: NodeId) -> Instant {
+        self.heard.get(&node).map_or(Instant(0), |heard| heard.interface_up)
     }
 
     /// Where the peer has another history than this leader.
@@ -245,7 +252,7 @@ impl Replica {
         let theirs =
             self.peers.committed(to).filter(|_| leads).map_or(Index(0), |committed| committed.last.1);
         let terms = self.consensus.newest_committed_terms(TERMS_TOLD);
-        let (running_ms, stalled_ms) = self.witness.own(self.now.instant);
+        let own = self.witness.own(self.now.instant);
         let greeting = Greeting {
             established: !self.recovery.is_blank(),
             term: self.consensus.term().0,
@@ -267,8 +274,9 @@ impl Replica {
             version: self.options.speaks.newest.0,
             oldest_version: self.options.speaks.oldest.0,
             question,
-            running_ms,
-            stalled_ms,
+            running_ms: own.running_ms,
+            stalled_ms: own.stalled_ms,
+            since_stall_ms: own.since_stall_ms,
             disk: self.options.disk,
             heard_you_stop: self.peers.is_stopping(to),
             reaches: self.peers.answered.intersection(&self.peers.connected).map(|node| node.0).collect(),
@@ -313,6 +321,10 @@ impl Replica {
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
         let begins_to_stop = greeting.stopping && !self.peers.is_stopping(from);
         let reaches = greeting.reaches.iter().map(|node| NodeId(*node));
+        let interface_up = match self.peers.is_reached(from) {
+            true => self.peers.reached_since(from),
+            false => self.now.instant,
+        };
         let heard = Heard {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
@@ -320,6 +332,7 @@ impl Replica {
             interface_down: greeting.interface_down,
             address_agent: greeting.address_agent.clone(),
             register_followed: greeting.register_followed,
+            interface_up,
             reaches: greeting.heard_you_stop.then(|| reaches.collect()),
             committed: Committed {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),

@@ -25,6 +25,8 @@ use crate::types::{NodeId, Reason, SessionId, Token, WallTime};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A move that came to nothing is tried again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// A node that clients did not reach is back when they have for so long: a cable that comes up may go again.
+const REACHED_FOR: Duration = Duration::from_secs(5);
 /// Whoever lacks no more entries than this has everything but what is on its way.
 const LAG_MAX: u64 = 64;
 const DAY_MINUTES: i64 = 24 * 60;
@@ -275,6 +277,7 @@ impl Replica {
         let peer = peers.iter().find(|peer| peer.node == preferred)?;
         let is_well = self.peers.has_room(preferred)
             && self.peers.is_reached(preferred)
+            && self.now.instant.since(self.peers.reached_since(preferred)) >= REACHED_FOR
             && self.clocks.off_ms(preferred) == 0;
         debug_assert_ne!(peer.node, self.options.node, "progress is that of others");
         (self.is_fit(peer) && is_well).then_some(preferred)

@@ -264,6 +264,32 @@ fn programs_are_told_of_a_move_while_the_floating_address_is_there() {
 }
 
 #[test]
+fn a_move_waits_for_a_program_that_takes_longer_than_the_lease_to_give_the_address_back() {
+    let mut group = placed_group();
+    with_address(&mut group);
+    let leader = group.leader().unwrap();
+    let next = group.others(leader)[0];
+    let within = Duration::from_secs(5);
+    group.members.get_mut(&leader).unwrap().replica.options.address_goes_within = within;
+    group.ask_node(leader, move_to(next));
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), None, "the address is here, and on no other node");
+    assert!(group.members[&leader].answers.iter().all(|answer| answer.reason != Reason::HostNotAvailable));
+    let deadline = group.members[&leader].replica.address_until;
+    group.tell(leader, Event::AddressGone { deadline });
+    group.pass(millis(100));
+    assert_eq!(group.leader(), Some(next));
+
+    // One that hangs is waited for no longer than it may take.
+    group.members.get_mut(&next).unwrap().replica.options.address_goes_within = within;
+    group.ask_node(next, move_to(leader));
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), None);
+    group.pass(Duration::from_secs(2));
+    assert_eq!(group.leader(), Some(leader));
+}
+
+#[test]
 fn a_move_that_came_to_nothing_lets_programs_in_again() {
     let mut group = placed_group();
     with_address(&mut group);
@@ -553,6 +579,22 @@ fn a_fail_back_waits_for_its_window_and_for_a_node_that_is_well() {
     assert_eq!(group.leader(), Some(leader), "it is in maintenance");
     assert_eq!(ask(&mut group, maintain(preferred, false)).reason, Reason::None);
     group.pass(Duration::from_secs(1));
+    assert_eq!(group.leader(), Some(preferred));
+}
+
+#[test]
+fn a_fail_back_waits_until_a_cable_that_came_up_has_stayed_so() {
+    let mut group = placed_group();
+    group.pass(Duration::from_secs(31));
+    let leader = group.leader().unwrap();
+    let preferred = group.others(leader)[0];
+    group.tell(preferred, Event::Interface { is_up: false });
+    prefer(&mut group, preferred, FailBack::Now);
+    group.pass(Duration::from_secs(10));
+    group.tell(preferred, Event::Interface { is_up: true });
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), Some(leader), "it may go again");
+    group.pass(Duration::from_secs(2));
     assert_eq!(group.leader(), Some(preferred));
 }
 

@@ -40,7 +40,7 @@ use crate::vip::pulse::{ASK_EVERY, Pulse};
 use crate::vip::trouble::Trouble;
 use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 
-/// An agent that has not removed left-overs by then does not work.
+/// An agent that has not removed left-overs by then, beside the time of a program of the user's, does not work.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The same for one that is to end, beside the time of a program of the user's. Who outlives its node keeps the port of the peers.
@@ -131,13 +131,10 @@ impl Addresses {
         let cannot = |error: io::Error| refused(format!("start the address agent: {error}"));
         let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
         let child = spawn(theirs, peers).map_err(cannot)?;
-        ours.set_read_timeout(Some(READY_WITHIN)).map_err(cannot)?;
+        let within = READY_WITHIN + options.program_time();
+        ours.set_read_timeout(Some(within)).map_err(cannot)?;
         let mut reports = BufReader::new(ours.try_clone().map_err(cannot)?);
-        match next_report(&mut reports) {
-            Some(Report::Ready) => {}
-            Some(Report::Unfit { sentence }) => return Err(refused(sentence)),
-            other => return Err(refused(format!("the address agent does not begin: {other:?}"))),
-        }
+        hear_ready(&mut reports, within).map_err(refused)?;
         ours.set_read_timeout(None).map_err(cannot)?;
         if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
@@ -162,6 +159,14 @@ impl Addresses {
     /// How long an address may outlast a lease.
     pub fn tail(&self) -> Duration {
         self.0.tail
+    }
+
+    /// How long a planned move waits for an address that does not go by itself: for one call of the user's program.
+    pub fn goes_within(&self) -> Duration {
+        match self.0.options.mode {
+            Mode::Exec => self.0.options.program_time() + LIFETIME,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Whoever may have one gives it away before it hands over, whether it has one just then or not.
@@ -316,8 +321,7 @@ impl Addresses {
 
     /// How long an agent may take that is told to end.
     fn ends_within(&self) -> Duration {
-        let options = &self.0.options;
-        ENDED_WITHIN + if options.mode == Mode::Exec { options.program_limit } else { Duration::ZERO }
+        ENDED_WITHIN + self.0.options.program_time()
     }
 
     /// Tells the agent of some more clients. It answers when they were told.
@@ -599,12 +603,20 @@ impl Listening {
     }
 }
 
-fn next_report(reports: &mut BufReader<UnixStream>) -> Option<Report> {
+/// That it begins, or why it does not.
+fn hear_ready(reports: &mut BufReader<UnixStream>, within: Duration) -> Result<(), String> {
     let mut line = String::new();
-    match reports.read_line(&mut line) {
-        Ok(0) | Err(_) => None,
-        Ok(_) => serde_json::from_str(&line).ok(),
-    }
+    let why = match reports.read_line(&mut line) {
+        Ok(0) => "it ended".to_owned(),
+        Err(error) if is_silence(&error) => format!("it said nothing for {within:?}"),
+        Err(error) => error.to_string(),
+        Ok(_) => match serde_json::from_str(&line) {
+            Ok(Report::Ready) => return Ok(()),
+            Ok(Report::Unfit { sentence }) => return Err(sentence),
+            _ => format!("it says what nobody understands ({})", line.trim_end()),
+        },
+    };
+    Err(format!("the address agent does not begin: {why}"))
 }
 
 /// The same program with the same arguments, but for the first.
@@ -621,8 +633,8 @@ fn spawn(control: UnixStream, peers: &TcpListener) -> io::Result<Child> {
 /// One that outlived its node, and hangs.
 pub fn end_left_agent(config: &Config) -> Result<(), Fatal> {
     let Some(options) = &config.addresses else { return Ok(()) };
-    let more = if options.mode == Mode::Exec { options.program_limit } else { Duration::ZERO };
-    left_agent::end(&config.data_directory, more).map_err(|text| Fatal::new(FatalReason::System, text))
+    left_agent::end(&config.data_directory, options.program_time())
+        .map_err(|text| Fatal::new(FatalReason::System, text))
 }
 
 /// What the agent's process does; see `vip::agent`.
@@ -674,5 +686,32 @@ fn keep_rights(rights: &[Capability]) -> Result<(), String> {
     match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
         0 => Ok(()),
         _ => Err(format!("give up rights: {}", io::Error::last_os_error())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn why_an_agent_does_not_begin_is_a_sentence() {
+        let within = Duration::from_millis(20);
+        let heard = |said: Option<&str>| {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            ours.set_read_timeout(Some(within)).unwrap();
+            let kept = said.map(|said| {
+                theirs.write_all(said.as_bytes()).unwrap();
+                theirs
+            });
+            let heard = hear_ready(&mut BufReader::new(ours), within);
+            drop(kept);
+            heard.unwrap_err()
+        };
+        assert_eq!(heard(None), "the address agent does not begin: it ended");
+        assert_eq!(heard(Some("")), "the address agent does not begin: it said nothing for 20ms");
+        let unfit = serde_json::to_string(&Report::Unfit { sentence: "no rights".to_owned() }).unwrap();
+        assert_eq!(heard(Some(&format!("{unfit}\n"))), "no rights");
     }
 }

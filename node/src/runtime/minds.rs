@@ -107,6 +107,7 @@ impl Minds {
         let hands = NodeHands::new(inbox, &self.stores, self.peers.clone(), self.standing.clone(), addresses);
         let mut options = self.options(&started, record);
         options.address_tail = addresses.filter(|all| all.may_have(id)).map(Addresses::tail);
+        options.address_goes_within = addresses.map_or(Duration::ZERO, Addresses::goes_within);
         let replica = Replica::new(options, started.recovered, started.queue_manager, seed());
         let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
         let before = self.tasks.insert(id, tokio::spawn(driver.run()));

@@ -44,6 +44,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(10);
 const REFUSED_FOR_FIRST: Duration = LIFETIME.saturating_add(Duration::from_millis(200));
 /// A program that failed is called again so late.
 const FAILED_FOR: Duration = Duration::from_secs(2);
+/// A program that takes so long keeps clients waiting.
+const SLOW: Duration = Duration::from_secs(1);
 /// And once more when the node is gone, if it failed so soon: the agent has to end.
 const FAILED_SOON: Duration = Duration::from_millis(500);
 const CONFLICT_EVERY: Duration = Duration::from_secs(1);
@@ -142,12 +144,7 @@ impl Agent {
             let raw = Raw::open().map_err(|error| format!("floating addresses: {}", not_allowed(&error)))?;
             kernel = Some(Kernel { route, changes, raw });
         }
-        for place in &mut places {
-            let Some(program) = &mut place.program else { continue };
-            let started = program.start(Verb::Release, Term(0), Duration::ZERO, clock());
-            let released = started.and_then(|()| program.finish(clock));
-            released.map_err(|error| format!("address {}: {error}", place.address.ip))?;
-        }
+        release_all(&mut places, clock)?;
         let agent = Agent {
             options,
             clock,
@@ -660,7 +657,31 @@ impl Agent {
         if place.release_at.is_some_and(|due| now >= due) {
             self.release_again(number);
         }
+        self.look_at_slow_program(number, now);
         self.look_at_troubles(number, now);
+    }
+
+    /// Clients wait for it, or another node does not.
+    fn look_at_slow_program(&mut self, number: usize, now: Instant) {
+        let place = &self.places[number];
+        let (Some(program), address) = (&place.program, place.address.ip) else { return };
+        if place.is_released_late(now) {
+            let sentence = format!(
+                "address {address}: {} still runs after the end of the lease: unless a planned move waits for it, two machines \
+                 may have the address until it is done",
+                program.call(Verb::Release)
+            );
+            self.trouble(number, Trouble::NotGivenBack, sentence, None);
+        } else if program.runs_for(SLOW, now) == Some(Verb::Acquire)
+            && !place.troubles.stands(Trouble::Failed)
+        {
+            let sentence = format!(
+                "address {address}: {} has run for more than {SLOW:?}: clients have no address until it is done; it may take {:?}",
+                program.call(Verb::Acquire),
+                program.limit()
+            );
+            self.trouble(number, Trouble::Failed, sentence, None);
+        }
     }
 
     /// Which of them are over.
@@ -836,6 +857,22 @@ impl Agent {
     fn report(&mut self, report: &Report) {
         let _ = self.control.write_all(&encode(report));
     }
+}
+
+/// What an earlier agent left, by the user's programs, side by side.
+fn release_all(places: &mut [Place], clock: fn() -> Instant) -> Result<(), String> {
+    let mut failed = Vec::new();
+    for is_begin in [true, false] {
+        for place in &mut *places {
+            let Some(program) = &mut place.program else { continue };
+            let done = match is_begin {
+                true => program.start(Verb::Release, Term(0), Duration::ZERO, clock()),
+                false => program.finish(clock),
+            };
+            failed.extend(done.err().map(|error| format!("address {}: {error}", place.address.ip)));
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
 fn said_given_back(address: IpAddr, mode: Mode) {
@@ -1097,6 +1134,10 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
+        let Report::Trouble { trouble: Trouble::Failed, sentence: Some(sentence), .. } = report() else {
+            panic!("nobody says why clients have no address")
+        };
+        assert!(sentence.contains("program acquire has run for more than 1s: "), "{sentence}");
         let Report::Taken { term: 3, claimed, .. } = report() else { panic!("not taken") };
         assert!(Instant(claimed).since(begun) >= Duration::from_millis(1_500), "when it is there");
         renews.join().unwrap();
@@ -1133,6 +1174,40 @@ mod tests {
                 ["release 10.0.0.50 QM 0", "acquire 10.0.0.50 QM 3", "release 10.0.0.50 QM 0"]
             );
         }
+    }
+
+    #[test]
+    fn a_release_that_outlasts_the_lease_is_said_while_it_runs() {
+        let script = "[ $1 = acquire ] && exec touch held; [ -e held ] && exec sleep 3; exit 0";
+        let (mut node, mut report, _directory) =
+            with_program(script, Duration::from_secs(60), &[], |report| {
+                !matches!(report, Report::Holding { .. })
+            });
+        assert_eq!(report(), Report::Ready);
+        let deadline = now() + 2 * LIFETIME;
+        node.write_all(&encode(&Line::new(ID, Order::Hold { term: Term(3), deadline }))).unwrap();
+        assert!(matches!(report(), Report::Taken { .. }));
+        node.write_all(&encode(&Line::new(ID, Order::Release { deadline }))).unwrap();
+        let Report::Trouble { trouble: Trouble::NotGivenBack, sentence: Some(sentence), .. } = report()
+        else {
+            panic!("another node may have it, and nobody says so")
+        };
+        assert!(now() >= deadline, "until then it is this node's");
+        assert!(
+            sentence.contains("program release still runs after the end of the lease: "),
+            "{sentence}"
+        );
+        assert!(is_given_back(&report()));
+        assert!(matches!(report(), Report::Released { .. }), "when it is done");
+    }
+
+    #[test]
+    fn what_is_left_of_several_addresses_is_released_side_by_side() {
+        // Each waits for the other.
+        let script = "touch $2; until [ -e 10.0.0.50 ] && [ -e 10.0.0.51 ]; do sleep 0.01; done";
+        let (_node, mut report, _directory) =
+            with_program(script, Duration::from_secs(5), &[51], is_no_state);
+        assert_eq!(report(), Report::Ready);
     }
 
     /// Takes the address, and gives it back in vain.

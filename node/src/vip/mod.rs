@@ -108,6 +108,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long the user's program may take, in the mode that has one.
+    pub fn program_time(&self) -> Duration {
+        if self.mode == Mode::Exec { self.program_limit } else { Duration::ZERO }
+    }
+
     pub fn of(&self, queue_manager: QueueManagerId) -> impl Iterator<Item = &Address> {
         self.addresses.iter().filter(move |address| address.queue_manager == queue_manager)
     }

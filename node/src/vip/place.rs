@@ -95,6 +95,12 @@ impl Place {
         !self.releases_again && self.program.as_ref().and_then(Program::running) == Some(Verb::Release)
     }
 
+    /// As it still is when the node has no right to the address any more.
+    pub fn is_released_late(&self, now: Instant) -> bool {
+        let deadline = self.keeper.deadline();
+        self.is_being_released() && deadline > Instant(0) && now >= deadline
+    }
+
     /// As far as the kernel was told, or the user's program has done it.
     pub fn is_here(&self, now: Instant) -> bool {
         self.keeper.is_held(now) && self.program.as_ref().is_none_or(|program| program.running().is_none())

@@ -33,7 +33,7 @@ const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 const NO_ANSWER: &str = "no answer";
 const NOT_ASKED: &str = "not asked";
 /// Of a node and a floating address.
-const NOT_GIVEN_BACK: &str = "could not give it back, and two may have it";
+const NOT_GIVEN_BACK: &str = "has not given it back, and two may have it";
 
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
@@ -376,6 +376,10 @@ impl Picture {
                     manager.waits.trim_end_matches('.')
                 ));
                 continue;
+            }
+            for floating in manager.addresses.iter().filter(|one| !one.is_here && !one.is_dry_run) {
+                let place = place_of(floating, manager);
+                wrong.push(format!("{}: address {} is {place}", manager.name, floating.address));
             }
             let live = format!("{}/{}", manager.quorum_live, manager.quorum_of);
             if manager.quorum_live < manager.quorum_of {
@@ -790,12 +794,30 @@ mod tests {
         let kept = picture(true);
         assert_eq!(
             kept.what_is_wrong(),
-            ["q: address 10.0.0.50: b could not give it back, and two may have it"]
+            ["q: address 10.0.0.50: b has not given it back, and two may have it"]
         );
         let addresses = kept.as_json()["queue_managers"][0]["addresses"].clone();
         let expected =
             json!([{ "address": "10.0.0.50", "held": true, "dry_run": false, "not_given_back_by": ["b"] }]);
         assert_eq!(addresses, expected);
+    }
+
+    #[test]
+    fn an_address_that_who_serves_does_not_have_is_wrong_unless_it_is_only_tried() {
+        let wrong = |is_here, is_dry_run| {
+            let (address, answer) = view("a", "active", 8);
+            let mut answer = answer.unwrap();
+            let manager = &mut answer.queue_managers[0];
+            manager.instances[1].in_sync = true;
+            let floating =
+                FloatingAddress { address: "10.0.0.50".into(), is_here, is_dry_run, ..Default::default() };
+            manager.addresses = vec![floating];
+            Picture::of(&vec![(address, Ok(answer))], None).what_is_wrong()
+        };
+        assert_eq!(wrong(false, false), ["q: address 10.0.0.50 is not held by a, which serves"]);
+        for (is_here, is_dry_run) in [(true, false), (true, true), (false, true)] {
+            assert_eq!(wrong(is_here, is_dry_run), [""; 0]);
+        }
     }
 
     #[test]
