@@ -206,7 +206,7 @@ async fn a_reply_that_has_no_place_at_all_is_dropped_and_its_command_is_done_onc
     wait_for(&cluster, &format!("DISPLAY QSTATUS({COMMANDS}) CURDEPTH UNCOM\n"), "CURDEPTH(0)");
     assert!(mqsc(&cluster, "DISPLAY QMSTATUS CMDSERV\n").contains("CMDSERV(RUNNING)"));
     let connect = cluster.addresses().join(",");
-    let trail = run_program("trimaran", &["--connect", &connect, "audit"], "");
+    let trail = run_program("trimaran", &["--connect", &connect, "audit", "--all"], "");
     let trail = String::from_utf8_lossy(&trail.stdout).into_owned();
     assert_eq!(trail.matches("CLEAR").count(), 12, "each is done once:\n{trail}");
     connection.close().await;
