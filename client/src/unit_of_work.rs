@@ -49,6 +49,10 @@ pub struct UnitOfWork {
     state: State,
 }
 
+/// For so long a node that says that the queue manager quiesces is asked once more: a node that is stopped says so, too, and its
+/// connection ends at once.
+const QUIESCES_FOR: Duration = Duration::from_millis(500);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Empty,
@@ -64,7 +68,8 @@ impl Connection {
     /// Waits while the connection is being made again.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when nobody serves within the time that was given, [`Error::Closed`].
+    /// [`Error::Unreachable`] when nobody serves within the time that was given, 2161 while the queue manager quiesces,
+    /// [`Error::Closed`].
     pub async fn unit_of_work(&self) -> Result<UnitOfWork> {
         let session = self.unit_session().await?;
         Ok(UnitOfWork::new(self.clone(), session))
@@ -126,6 +131,7 @@ impl Connection {
     }
 
     async fn unit_session(&self) -> Result<Arc<Session>> {
+        let mut quiesces_since: Option<Instant> = None;
         loop {
             if let Some(session) = self.core.idle_unit() {
                 return Ok(session);
@@ -143,6 +149,14 @@ impl Connection {
                 Err(failure) => {
                     let number = failure.error.reason().unwrap_or_default();
                     if !crate::outcome::says_that_service_moved(number) {
+                        return Err(failure.error);
+                    }
+                    // Whoever stayed until it is over would hold up the end that it is about.
+                    quiesces_since = match number {
+                        reason::Q_MGR_QUIESCING => quiesces_since.or_else(|| Some(Instant::now())),
+                        _ => None,
+                    };
+                    if quiesces_since.is_some_and(|since| since.elapsed() >= QUIESCES_FOR) {
                         return Err(failure.error);
                     }
                     // The connection's own session will notice, too; until then this one would spin.
@@ -268,7 +282,9 @@ impl UnitOfWork {
     /// nobody has seen.
     ///
     /// # Errors
-    /// As [`Queue::get`](crate::Queue::get), and 2024. After 2003 the unit is backed out.
+    /// As [`Queue::get`](crate::Queue::get), and 2024. After 2003 the unit is backed out. Of a unit that has nothing yet: 2161 when the
+    /// queue manager quiesces, and [`Error::Unreachable`] when the wait is over, and the time in which a connection is made, and
+    /// nobody serves.
     pub async fn get(
         &mut self,
         queue: impl AsRef<str>,
@@ -278,7 +294,8 @@ impl UnitOfWork {
         let input = Purpose { input: true, ..Purpose::default() };
         let was_empty = self.state == State::Empty;
         let until = Instant::now().checked_add(options.wait);
-        let result = self.call(|session| {
+        let patience = options.wait.max(self.connection.core.options.connect_within);
+        let result = self.call_within(patience, |session| {
             // A wait that goes on over another connection is no longer for that.
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let options = options.clone().wait(left.unwrap_or(options.wait).min(options.wait));
@@ -365,7 +382,17 @@ impl UnitOfWork {
     }
 
     async fn call(&mut self, request: impl Fn(&Session) -> Request) -> Result<Answer> {
+        self.call_within(Duration::MAX, request).await
+    }
+
+    /// `patience`: how long another node is looked for that serves, from now.
+    async fn call_within(
+        &mut self,
+        patience: Duration,
+        request: impl Fn(&Session) -> Request,
+    ) -> Result<Answer> {
         let is_first = self.state == State::Empty;
+        let began = Instant::now();
         loop {
             self.begin_call()?;
             let session = self.session()?;
@@ -374,7 +401,18 @@ impl UnitOfWork {
                     self.state = State::Working;
                     return Ok(answer);
                 }
-                Err(error) if is_first && has_moved(&error) => self.begin_again().await?,
+                // To a call this is the queue manager's own word; of a node that stops only the session's end says it.
+                Err(error) if is_first && error.reason() == Some(reason::Q_MGR_QUIESCING) => {
+                    self.state = State::BackedOut;
+                    return Err(error);
+                }
+                Err(error) if is_first && has_moved(&error) => {
+                    let left = patience.saturating_sub(began.elapsed());
+                    match tokio::time::timeout(left, self.begin_again()).await {
+                        Ok(begun) => begun?,
+                        Err(_) => return Err(self.connection.core.unreachable(began.elapsed())),
+                    }
+                }
                 Err(error) => return Err(self.end_call(error)),
             }
         }
@@ -385,6 +423,8 @@ impl UnitOfWork {
         if let Some(session) = self.session.take() {
             session.close(Error::Closed);
         }
+        // There is nothing to back out where no other is found.
+        self.state = State::BackedOut;
         self.session = Some(self.connection.unit_session().await?);
         self.state = State::Empty;
         Ok(())

@@ -176,6 +176,40 @@ async fn a_unit_in_flight_at_a_reconnect_is_backed_out() {
     assert_eq!(cluster.bodies("OTHER"), ["again"]);
 }
 
+/// A controlled end waits for every program: one that asked again and again would never let it come.
+#[tokio::test]
+async fn a_get_that_waits_in_a_unit_without_messages_ends_when_the_queue_manager_quiesces() {
+    let (_cluster, nodes) = Cluster::new(1);
+    let connection = connect(&nodes).await;
+    let begun = Instant::now();
+    let mut unit = connection.unit_of_work().await.unwrap();
+    let faults = nodes[0].faults.clone();
+    let waits = tokio::spawn(async move {
+        let got = unit.get("HA.QUEUE", Duration::from_secs(30)).await;
+        (got.map(drop), unit.backout().await)
+    });
+    until("the get is there", || nodes[0].calls() >= 4).await;
+    faults.quiesces.store(true, Ordering::SeqCst);
+    let (got, backed_out) = waits.await.unwrap();
+    assert_eq!(got.unwrap_err().reason(), Some(reason::Q_MGR_QUIESCING));
+    backed_out.expect("there is nothing to back out");
+    let refused = connection.unit_of_work().await.unwrap_err();
+    assert_eq!(refused.reason(), Some(reason::Q_MGR_QUIESCING), "nor does the next one wait");
+    assert!(begun.elapsed() < Duration::from_secs(15), "nobody waited for the end of the wait");
+}
+
+#[tokio::test]
+async fn a_get_whose_wait_is_over_does_not_look_for_a_node_for_ever() {
+    let (_cluster, mut nodes) = Cluster::new(1);
+    let addresses = [nodes[0].address.clone()];
+    let builder = Connection::builder(addresses).connect_within(Duration::from_secs(2));
+    let connection = builder.connect().await.unwrap();
+    let mut unit = connection.unit_of_work().await.unwrap();
+    nodes[0].kill();
+    let error = unit.get("HA.QUEUE", Duration::from_millis(10)).await.unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+}
+
 #[tokio::test]
 async fn an_error_names_the_reason() {
     let (_cluster, nodes) = Cluster::new(1);

@@ -182,6 +182,45 @@ async fn commands_that_were_put_are_carried_out_after_a_failover() {
     connection.close().await;
 }
 
+/// Whoever cannot be told does not make a command be done again, nor those behind it wait: there is no dead-letter queue, it does
+/// not exist, it is full, inhibited, or too small.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_has_no_place_at_all_is_dropped_and_its_command_is_done_once() {
+    let cluster = Cluster::start(Plan::default());
+    let connection = cluster.connect().await;
+    define(&connection, REPLIES).await;
+    let made = mqsc(
+        &cluster,
+        "DEFINE QLOCAL(DEAD.FULL) MAXDEPTH(0)\nDEFINE QLOCAL(DEAD.SHUT) PUT(DISABLED)\n\
+         DEFINE QLOCAL(DEAD.SMALL) MAXMSGL(1)\n",
+    );
+    assert!(made.contains("All valid MQSC commands were processed."), "{made}");
+    let commands = connection.queue(COMMANDS);
+    for dead in ["", "DEAD.NOWHERE", "DEAD.FULL", "DEAD.SHUT", "DEAD.SMALL", COMMANDS] {
+        let admin = connection.admin();
+        admin.alter("QMGR", "", Attributes::new().with("DEADQ", dead)).await.expect("it can be altered");
+        for replies in ["NOWHERE", REPLIES] {
+            let parameters = vec![Parameter::text(parameter::Q_NAME, "DEAD.FULL")];
+            let clear = pcf::Message { header: Header::command(commands::CLEAR_Q), parameters };
+            let mut message = Message::new(clear.write(WRITTEN).freeze()).format("MQADMIN");
+            message.descriptor.message_type = Some(1);
+            message.descriptor.reply_to_queue = replies.into();
+            message.descriptor.user_identifier = "harbour".into();
+            commands.put(message).await.expect("a command can be put");
+        }
+        let got = connection.queue(REPLIES).get(Duration::from_secs(20)).await.expect("replies can be got");
+        let got = got.unwrap_or_else(|| panic!("{dead:?}: the next command is answered"));
+        assert_eq!(pcf::read(&got.body, WRITTEN).expect("a reply is PCF").header.reason, 0, "{dead:?}");
+    }
+    wait_for(&cluster, &format!("DISPLAY QSTATUS({COMMANDS}) CURDEPTH UNCOM\n"), "CURDEPTH(0)");
+    assert!(mqsc(&cluster, "DISPLAY QMSTATUS CMDSERV\n").contains("CMDSERV(RUNNING)"));
+    let connect = cluster.addresses().join(",");
+    let trail = run_program("trimaran", &["--connect", &connect, "audit", "--all"], "");
+    let trail = String::from_utf8_lossy(&trail.stdout).into_owned();
+    assert_eq!(trail.matches("CLEAR").count(), 12, "each is done once:\n{trail}");
+    connection.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_server_is_no_client_and_can_be_switched_off() {
     let cluster = Cluster::start(Plan::default());

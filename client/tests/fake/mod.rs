@@ -69,6 +69,8 @@ pub struct Faults {
     pub hang: AtomicBool,
     /// Its cluster file does not have the queue manager yet.
     pub knows_no_queue_manager: AtomicBool,
+    /// The queue manager quiesces: nobody is let in, and gets that wait end.
+    pub quiesces: AtomicBool,
     /// Commits are neither carried out nor answered.
     pub ignore_commits: AtomicBool,
     /// MAXUMSGS, unless it is 0.
@@ -315,6 +317,9 @@ impl Session {
             let data = wire::Serving { queue_manager: "ha.queue.manager".into(), node, address };
             return wire::Completion { data: Some(Data::Serving(data)), ..refused(token, 2543) };
         }
+        if self.faults.quiesces.load(Ordering::SeqCst) {
+            return refused(token, 2161);
+        }
         self.connected = true;
         let data =
             wire::Connected { queue_manager: "ha.queue.manager".into(), node: format!("n{}", self.index) };
@@ -455,6 +460,9 @@ impl Session {
             // The unit belongs to this task, so the wait blocks the session; the tests know.
             let until = Instant::now() + Duration::from_millis(get.wait_ms as u64);
             while Instant::now() < until {
+                if self.faults.quiesces.load(Ordering::SeqCst) {
+                    return completions.push(refused(token, 2161));
+                }
                 if let Some(message) = take() {
                     self.unit.gets.push((queue, message.clone()));
                     return got(token, message, completions);

@@ -193,6 +193,7 @@ mod tests {
             nodes: voters.iter().chain(learners).map(place).collect(),
             by: None,
             told: Vec::new(),
+            at_ms: 0,
         }
     }
 

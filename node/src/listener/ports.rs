@@ -62,8 +62,10 @@ pub struct PortView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortState {
     Running,
-    /// Its port is not free yet, for a moment until now.
+    /// Its port is not open yet, for a moment until now.
     Starting,
+    /// It was stopped, and its port is open for a moment yet.
+    Stopping,
     /// It could not be opened, and is tried again.
     Retrying,
     Stopped,
@@ -74,6 +76,7 @@ impl PortState {
         match self {
             PortState::Running => "running",
             PortState::Starting => "starting",
+            PortState::Stopping => "stopping",
             PortState::Retrying => "retrying",
             PortState::Stopped => "stopped",
         }
@@ -216,6 +219,30 @@ fn own_part(queue_manager: &ObjectName, listener: &Definition, fixed: &[Port], s
     Part::Open(port)
 }
 
+/// The listeners of a queue manager for status: those that are defined, as what was said last is on the way for them where whoever opens
+/// ports has not looked since. `views` are of the last look.
+pub fn status(queue_manager: &ObjectName, listeners: &[Definition], views: &[PortView]) -> Vec<PortView> {
+    let own = views.iter().filter(|view| view.queue_manager == *queue_manager);
+    let seen: BTreeMap<&str, &PortView> =
+        own.map(|view| (view.listener.object.name.as_str(), view)).collect();
+    let of = |listener: &Definition| {
+        let seen = seen.get(listener.object.name.as_str()).copied();
+        if let Some(seen) = seen
+            && is_started(&seen.listener) == is_started(listener)
+        {
+            return seen.clone();
+        }
+        let state = match (is_started(listener), seen.map(|view| view.state)) {
+            (true, _) => PortState::Starting,
+            (false, None | Some(PortState::Stopped)) => PortState::Stopped,
+            (false, _) => PortState::Stopping,
+        };
+        let (queue_manager, listener) = (queue_manager.clone(), listener.clone());
+        PortView { queue_manager, listener, state, reason: String::new(), started_ms: 0 }
+    };
+    listeners.iter().map(of).collect()
+}
+
 /// START and STOP LISTENER hold until the other is said; before, CONTROL says whether it starts with the queue manager.
 fn is_started(listener: &Definition) -> bool {
     const MANUAL: i32 = 2;
@@ -334,6 +361,34 @@ mod tests {
     fn refusal(part: &Part) -> &str {
         let Part::Refused(sentence) = part else { panic!("{part:?}") };
         sentence
+    }
+
+    /// Whoever opens ports looks some milliseconds later, and what is said meanwhile must not be taken for what is so.
+    #[test]
+    fn what_was_said_last_counts_before_the_port_is_open_or_closed() {
+        let one = name("ONE");
+        let states = |before: &[(&str, &str, PortState)], now: &[(&str, &str)]| -> Vec<PortState> {
+            let defined = |name: &str, state: &str| listener(name, &[("STATE", state)]);
+            let view = |(name, said, state): &(&str, &str, PortState)| PortView {
+                queue_manager: one.clone(),
+                listener: defined(name, said),
+                state: *state,
+                reason: "As it was.".into(),
+                started_ms: 7,
+            };
+            let views: Vec<PortView> = before.iter().map(view).collect();
+            let listeners: Vec<Definition> = now.iter().map(|(name, state)| defined(name, state)).collect();
+            let states = status(&one, &listeners, &views);
+            assert_eq!(status(&name("TWO"), &[], &views), [], "of another queue manager");
+            states.iter().map(|view| view.state).collect()
+        };
+        use PortState::{Retrying, Running, Starting, Stopped, Stopping};
+        let stopped = [("A", "STOPPED", Stopped)];
+        assert_eq!(states(&stopped, &[("A", "STARTED")]), [Starting]);
+        assert_eq!(states(&stopped, &[("A", "STOPPED")]), [Stopped]);
+        assert_eq!(states(&[("A", "STARTED", Running)], &[("A", "STOPPED")]), [Stopping]);
+        assert_eq!(states(&[("A", "STARTED", Retrying)], &[("A", "STARTED")]), [Retrying]);
+        assert_eq!(states(&stopped, &[("B", "STARTED"), ("C", "STOPPED")]), [Starting, Stopped], "A is gone");
     }
 
     #[test]

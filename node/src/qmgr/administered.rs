@@ -74,7 +74,9 @@ impl QueueManager {
         let changes = pairs.into_iter().filter(|(_, before, after)| before != after);
         let name = if verb == Verb::RemoveNode { removed.name } else { added.name };
         let changes = changes.map(|(word, before, after)| said(word, before, after)).collect();
-        self.keep(AuditRecord { name, changes, ..self.record(verb, by) }, applied);
+        let record = self.record(verb, by);
+        let at_ms = if change.at_ms == 0 { record.at_ms } else { change.at_ms };
+        self.keep(AuditRecord { name, changes, at_ms, ..record }, applied);
     }
 
     /// Whether what these ask for leaves a record.
@@ -546,9 +548,12 @@ mod tests {
                 NodeInfo { id: 2, name: "b".into(), ..NodeInfo::default() },
             ],
             by: Some(by_to_wire(*by(Tongue::Grpc))),
+            at_ms: manager.at().0 + 3_600_000,
             ..MembershipChange::default()
         };
         manager.note_members(&change, &mut Applied::default());
+        let at_ms = manager.trail(0).last().map(|record| record.at_ms);
+        assert_eq!(at_ms, Some(change.at_ms), "whenever the entry in front of it was written");
         let record = Registered {
             name: "QM2".into(),
             port: 1415,

@@ -212,8 +212,14 @@ impl Replica {
                     MembershipRequest::Remove { node } => {
                         self.check_voters(&operation.request)?;
                         let (remove, by) = (vec![node.0], Some(by_to_wire(operation.by.clone())));
-                        let told = self.told(&operation.request);
-                        wire::MembershipChange { remove, by, told, ..wire::MembershipChange::default() }
+                        let (told, at_ms) = (self.told(&operation.request), self.told_at_ms());
+                        wire::MembershipChange {
+                            remove,
+                            by,
+                            told,
+                            at_ms,
+                            ..wire::MembershipChange::default()
+                        }
                     }
                 };
                 // Refused while another change is applied: tried again next turn.
@@ -258,6 +264,7 @@ impl Replica {
                     remove,
                     by: Some(by_to_wire(operation.by.clone())),
                     told: self.told(&operation.request),
+                    at_ms: self.told_at_ms(),
                     ..wire::MembershipChange::default()
                 };
                 if let Ok(proposed) = self.consensus.propose_membership(change) {
@@ -300,6 +307,11 @@ impl Replica {
             MembershipRequest::Replace { old, node, info } => (Some(node_info(*node, info)), known(old)),
         };
         added.into_iter().chain(removed).collect()
+    }
+
+    /// When it is proposed, for the audit trail; the time of the log stands while nothing happens.
+    fn told_at_ms(&self) -> i64 {
+        if self.keeps_trail() { self.wall().0 } else { 0 }
     }
 
     fn membership_progress(&self, operation: &MembershipOperation) -> (String, f64) {

@@ -235,8 +235,8 @@ impl Command {
         )
     }
 
-    /// Whether there is nothing more to ask after this: a listener that is to be started runs, one that is to be stopped does
-    /// not; a queue whose handles are to be shown is not there.
+    /// Whether there is nothing more to ask after this: a listener that is to be started runs or is about to, one that is to be stopped
+    /// does not or is about not to; a queue whose handles are to be shown is not there.
     pub fn ends_with(&self, reply: &Reply, queue_manager: &str) -> bool {
         if let (Command::Display(Display { subject: Subject::QueueHandles, .. }), Reply::Objects(queues)) =
             (self, reply)
@@ -252,9 +252,10 @@ impl Command {
         let listener =
             manager.and_then(|manager| manager.listeners.iter().find(|listener| listener.name == *name));
         listener.is_some_and(|listener| match listener.state.as_str() {
-            "running" => !stops,
+            "running" | "starting" => !stops,
             // What is in its way, or is to be tried again, is started and not running: it may be stopped.
             "stopped" => *stops && listener.reason.is_empty(),
+            "stopping" => *stops,
             _ => false,
         })
     }

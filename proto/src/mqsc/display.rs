@@ -124,6 +124,7 @@ impl Reader<'_> {
                         .clause
                         .because(word, format!("There is no attribute {}.", filter.attribute)));
                 }
+                check(subject, &filter).map_err(|why| self.clause.because(word, why))?;
                 self.filters.push(filter);
                 return Ok(());
             }
@@ -209,6 +210,27 @@ impl Reader<'_> {
         }
         self.filters.push(equal(&word.name.clone(), value));
         Ok(())
+    }
+}
+
+/// # Errors
+/// In a sentence, why nothing has this value.
+fn check(subject: Subject, filter: &Filter) -> Result<(), String> {
+    let name = filter.attribute.as_str();
+    let kinds: &[Kind] = match &subject {
+        Subject::Object(kind) => &[*kind],
+        Subject::Queues => QUEUES,
+        _ => return status::words(name).map_or(Ok(()), |words| filter.check_field(words)),
+    };
+    // What may be asked for of all of a kind, and none is here.
+    if matches!((name, filter.value.as_str()), ("TYPE", "QCLUSTER") | ("SUBTYPE", "USER" | "ALL")) {
+        return Ok(());
+    }
+    let attributes = kinds.iter().filter_map(|kind| kind.attribute_named(name));
+    let checked: Vec<Result<(), String>> = attributes.map(|attribute| filter.check(attribute)).collect();
+    match checked.iter().any(Result::is_ok) {
+        true => Ok(()),
+        false => checked.into_iter().next().unwrap_or(Ok(())),
     }
 }
 

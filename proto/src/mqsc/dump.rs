@@ -2,10 +2,12 @@
 
 use super::dates::day_and_time;
 use super::facts::facts_of;
+use super::lines::broken;
 use crate::admin::v1::ObjectDetails;
 use crate::attribute::{Attribute, Form, Kind, State};
+use crate::audit::SECRETS;
 
-/// One command for each object, on several lines with `+`, or on one.
+/// One command for each object, on several lines with `+`, or on one; no line is longer than is read.
 ///
 /// What has its default is written too with `all`; what would be refused when it is read again is not. Records are set,
 /// and everything else is defined with REPLACE, so that a dump can be read twice.
@@ -34,14 +36,14 @@ pub fn dump(object: &ObjectDetails, all: bool, one_line: bool) -> String {
         _ => parts.push("REPLACE".to_string()),
     }
     if one_line {
-        return parts.join(" ");
+        return broken(&parts.join(" ")).join("\n");
     }
     let mut lines = vec![comment(object)];
     let last = parts.len() - 1;
     for (place, part) in parts.iter().enumerate() {
         let indent = if place == 0 { "" } else { "   " };
         let goes_on = if place == last { "" } else { " +" };
-        lines.push(format!("{indent}{part}{goes_on}"));
+        lines.extend(broken(&format!("{indent}{part}{goes_on}")));
     }
     lines.join("\n")
 }
@@ -63,6 +65,10 @@ fn head(kind: Kind, name: &str) -> String {
 }
 
 fn is_said(kind: Kind, attribute: &Attribute, value: &str, all: bool) -> bool {
+    // What stands for a password would be taken for it.
+    if SECRETS.contains(&attribute.selector) {
+        return false;
+    }
     // Whether somebody started or stopped it is how it is, not what it is.
     if kind == Kind::Listener && attribute.name == "STATE" {
         return false;

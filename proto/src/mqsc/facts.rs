@@ -29,10 +29,7 @@ pub fn facts_of(object: &ObjectDetails, queue_manager: &str) -> Facts {
     let facts = kind.facts();
     let set = object.attributes.iter().filter_map(|said| {
         let attribute = kind.attribute_named(&said.name)?;
-        // Nobody reads a password out of a display.
-        let hidden = attribute.name == "LDAPPWD" && !said.value.is_empty();
-        let value = if hidden { "********" } else { said.value.as_str() };
-        Some(fact(attribute, value))
+        Some(fact(attribute, &said.value))
     });
     let besides = Known::of(object, kind);
     let known = kind.attributes().filter(|attribute| attribute.state == State::Live);

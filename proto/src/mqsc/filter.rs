@@ -1,6 +1,7 @@
 //! WHERE: which of the objects that were found are shown.
 
 use super::words::Item;
+use crate::attribute::{Attribute, Form};
 
 /// WHERE(attribute operator value).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,47 @@ impl Filter {
             operator: *operator,
             value: value.text.trim_end().to_string(),
         })
+    }
+
+    /// # Errors
+    /// In a sentence, why an attribute has no value that this could be.
+    pub fn check(&self, attribute: &Attribute) -> Result<(), String> {
+        let has_numbers = match attribute.form {
+            Form::Text { .. } | Form::Name { .. } | Form::List { .. } => return Ok(()),
+            Form::Number { .. } => true,
+            Form::Word(_) | Form::Flag { .. } => false,
+        };
+        self.check_operator()?;
+        match has_numbers && self.value.parse::<i64>().is_ok() {
+            true => Ok(()),
+            false => attribute.parse(attribute.name, &self.value).map(drop),
+        }
+    }
+
+    /// # Errors
+    /// As [`Filter::check`], of a field of status that is one of these words, or a number where there are none.
+    pub fn check_field(&self, words: &[&str]) -> Result<(), String> {
+        let (name, value) = (&self.attribute, &self.value);
+        self.check_operator()?;
+        match words {
+            [] if value.parse::<i64>().is_err() => Err(format!("{name} is a number, not {value}.")),
+            [] => Ok(()),
+            words if !words.contains(&value.as_str()) => {
+                Err(format!("{name} is one of {}, not {value}.", words.join(", ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_operator(&self) -> Result<(), String> {
+        use Operator::{Contains, ContainsLike, Excludes, ExcludesLike, Like, NotLike};
+        match self.operator {
+            Like | NotLike => Err(format!("{} is no text, which LK and NL are for.", self.attribute)),
+            Contains | Excludes | ContainsLike | ExcludesLike => {
+                Err(format!("{} is no list, which CT, EX, CTG and EXG are for.", self.attribute))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Numbers are compared as numbers; a value that is no number is neither less nor greater than one.

@@ -24,6 +24,8 @@ pub enum Line {
 pub struct Joiner {
     text: String,
     going: Option<Going>,
+    /// A line of the command was too long, and it goes on: what is left of it is no command.
+    is_skipping: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +42,17 @@ impl Joiner {
         if line.starts_with('*') || line.is_empty() {
             return Line::Empty;
         }
+        let goes_on = line.ends_with(['+', '-']);
+        if self.is_skipping {
+            self.is_skipping = goes_on;
+            return Line::GoesOn;
+        }
         let joined = self.going.is_some();
         let length = line.chars().count();
         if length > LINE_MOST || self.text.len() + line.len() > COMMAND_MOST {
             self.text.clear();
             self.going = None;
+            self.is_skipping = goes_on;
             return Line::TooLong { joined };
         }
         let (part, going) = match line.as_bytes()[line.len() - 1] {
@@ -63,13 +71,36 @@ impl Joiner {
 
     /// Whether a command was begun.
     pub fn is_open(&self) -> bool {
-        self.going.is_some()
+        self.going.is_some() || self.is_skipping
     }
 
-    /// What was begun when there are no more lines.
+    /// What was begun when there are no more lines. Of a command with a line that was too long that was said already.
     pub fn rest(&mut self) -> Option<String> {
         self.going.take().map(|_| std::mem::take(&mut self.text))
     }
+}
+
+/// A line of a script as lines that can be read again: [`Joiner`] makes the same of them.
+pub fn broken(line: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = line;
+    let mut indent = "";
+    while indent.len() + rest.chars().count() > LINE_MOST {
+        // One character is for the sign.
+        let taken = LINE_MOST - indent.len() - 1;
+        let (at, next) = rest.char_indices().nth(taken).expect("it is longer");
+        let (piece, behind) = rest.split_at(at);
+        // Behind a plus leading blanks are skipped; behind a minus a star would begin a comment.
+        let (sign, next_indent) = if next.is_whitespace() { ("-", "") } else { ("+", "      ") };
+        lines.push(format!("{indent}{piece}{sign}"));
+        (rest, indent) = (behind, next_indent);
+    }
+    lines.push(format!("{indent}{rest}"));
+    debug_assert!(
+        lines.iter().all(|line| line.chars().count() <= LINE_MOST),
+        "each of them is as long as a line may be"
+    );
+    lines
 }
 
 #[cfg(test)]
@@ -108,5 +139,32 @@ mod tests {
         let mut joiner = Joiner::default();
         assert_eq!(joiner.push(&"x".repeat(2049)), Line::TooLong { joined: false });
         assert_eq!(joiner.push("A"), Line::Complete { text: "A".into(), joined: false });
+    }
+
+    #[test]
+    fn the_rest_of_a_command_that_is_too_long_is_no_command() {
+        let mut joiner = Joiner::default();
+        assert_eq!(joiner.push("DEFINE TOPIC(A) +"), Line::Begins);
+        assert_eq!(joiner.push(&format!("{} +", "x".repeat(2048))), Line::TooLong { joined: true });
+        assert!(joiner.is_open());
+        assert_eq!(joiner.push("DELETE QLOCAL(A) +"), Line::GoesOn);
+        assert_eq!(joiner.push("REPLACE"), Line::GoesOn);
+        assert_eq!(joiner.push("B"), Line::Complete { text: "B".into(), joined: false });
+        joiner.push(&format!("{} -", "x".repeat(2048)));
+        assert_eq!((joiner.is_open(), joiner.rest()), (true, None), "it was said already");
+    }
+
+    #[test]
+    fn a_line_that_was_broken_is_read_as_it_was() {
+        assert_eq!(broken("DEFINE QLOCAL('A')"), ["DEFINE QLOCAL('A')"]);
+        for long in ["x", "é", "*", " ", "+", "-", "a ", " *", "''"] {
+            let line = format!("DESCR('{}')", long.repeat(5000));
+            let lines = broken(&line);
+            assert!(
+                lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= LINE_MOST),
+                "{long:?}"
+            );
+            assert_eq!(whole(&lines.iter().map(String::as_str).collect::<Vec<_>>()), line, "{long:?}");
+        }
     }
 }

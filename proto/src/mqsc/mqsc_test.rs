@@ -103,6 +103,31 @@ fn a_fault_shows_how_far_the_command_made_sense() {
             "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)",
             "There is no attribute NOSUCH.",
         ),
+        (
+            "DISPLAY Q(*) WHERE(PUT EQ NONSENSE) DESCR",
+            "DISPLAY Q(*) WHERE(PUT EQ NONSENSE)",
+            "PUT is ENABLED or DISABLED, not NONSENSE.",
+        ),
+        (
+            "DISPLAY QLOCAL(*) WHERE(MAXDEPTH EQ abc)",
+            "DISPLAY QLOCAL(*) WHERE(MAXDEPTH EQ abc)",
+            "MAXDEPTH is 0 to 999999999, not ABC.",
+        ),
+        (
+            "DISPLAY QLOCAL(*) WHERE(MAXDEPTH LK 5*)",
+            "DISPLAY QLOCAL(*) WHERE(MAXDEPTH LK 5*)",
+            "MAXDEPTH is no text, which LK and NL are for.",
+        ),
+        (
+            "DISPLAY QS(*) WHERE(CURDEPTH GT many)",
+            "DISPLAY QS(*) WHERE(CURDEPTH GT many)",
+            "CURDEPTH is a number, not MANY.",
+        ),
+        (
+            "DISPLAY QS(*) TYPE(HANDLE) WHERE(INPUT EQ YES)",
+            "DISPLAY QS(*) TYPE(HANDLE) WHERE(INPUT EQ YES)",
+            "INPUT is one of NO, SHARED, EXCL, not YES.",
+        ),
     ] {
         assert_eq!(fault(text), (until.to_string(), why.to_string()));
     }
@@ -132,6 +157,10 @@ fn a_listener_that_runs_is_not_started_and_one_that_does_not_is_not_stopped() {
         ("START LISTENER(APP)", "running", "", Some("AMQ8730W: Listener already active.")),
         ("START LISTENER(APP)", "stopped", "", None),
         ("START LISTENER(APP)", "retrying", "The port is taken.", None),
+        ("START LISTENER(APP)", "starting", "", Some("AMQ8730W: Listener already active.")),
+        ("START LISTENER(APP)", "stopping", "", None),
+        ("STOP LISTENER(APP)", "starting", "", None),
+        ("STOP LISTENER(APP)", "stopping", "", Some("AMQ8731W: Listener not active.")),
         ("START LISTENER(OTHER)", "running", "", None),
         ("STOP LISTENER(APP)", "running", "", None),
         ("STOP LISTENER(APP)", "stopped", "", Some("AMQ8731W: Listener not active.")),
@@ -350,6 +379,15 @@ fn a_listener_is_dumped_as_mq_defines_it_and_not_as_it_is_just_now() {
     let mut listener = queue("APP", &said);
     listener.kind = "LISTENER".into();
     assert_eq!(dump(&listener, false, true), "DEFINE LISTENER('APP') PORT(1415) TRPTYPE(TCP) REPLACE");
+}
+
+#[test]
+fn a_dump_has_no_password() {
+    let said = [("AUTHTYPE", "IDPWLDAP"), ("CONNAME", "ldap"), ("LDAPPWD", "********")];
+    let mut server = queue("LDAP", &said);
+    server.kind = "AUTHINFO".into();
+    let text = dump(&server, true, true);
+    assert!(text.contains("CONNAME('ldap')") && !text.contains("LDAPPWD"), "{text}");
 }
 
 #[test]

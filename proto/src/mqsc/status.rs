@@ -54,6 +54,21 @@ pub(super) fn fields(subject: Subject) -> &'static [&'static str] {
     }
 }
 
+/// What a field may be: one of these words, or a number where there are none. None for texts, and where MQ has more than is known.
+pub(super) fn words(field: &str) -> Option<&'static [&'static str]> {
+    Some(match field {
+        "BACKLOG" | "CONNS" | "CURDEPTH" | "CURFSIZE" | "CURMAXFS" | "CURSHCNV" | "IPPROCS" | "MSGAGE"
+        | "OPPROCS" | "PID" | "PORT" | "TID" => &[],
+        "BROWSE" | "CONNACTV" | "INQUIRE" | "INSYNC" | "OUTPUT" | "SET" | "UNCOM" => &["NO", "YES"],
+        "CHINIT" | "CMDSERV" => &["STOPPED", "STARTING", "RUNNING", "STOPPING", "RETRYING"],
+        "HSTATE" => &["INACTIVE", "ACTIVE"],
+        "INPUT" => &["NO", "SHARED", "EXCL"],
+        "ROLE" => &["UNKNOWN", "ACTIVE", "REPLICA"],
+        "STANDBY" => &["NOPERMIT", "PERMIT"],
+        _ => return None,
+    })
+}
+
 /// What is always shown.
 fn always(subject: Subject) -> &'static [&'static str] {
     match subject {

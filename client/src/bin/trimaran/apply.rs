@@ -7,6 +7,7 @@ use trimaran_client::{
     Admin, Attribute, Error, ObjectDetails, RecordAction as Action,
     proto::{
         attribute::Kind,
+        audit::{SECRET, SECRETS},
         mqsc::{Command, Reply, Script, Step},
     },
     reason,
@@ -331,19 +332,36 @@ fn planned(
     values: &Values,
     command: Command,
 ) -> Option<Planned> {
-    let differences: Vec<String> = there
-        .attributes
-        .iter()
-        .filter_map(|is| {
-            let (_, shall) = values.iter().find(|(name, _)| *name == is.name)?;
-            (*shall != is.value).then(|| format!("{}({}) to {shall:?}", is.name, is.value))
-        })
-        .collect();
-    if differences.is_empty() {
+    let differs = |is: &&Attribute| values.iter().any(|(name, shall)| *name == is.name && *shall != is.value);
+    let differences: Vec<&Attribute> = there.attributes.iter().filter(differs).collect();
+    // What a password is nobody is told. One that is said is set once more, and one that is not is no reason to change anything.
+    let is_reason = |is: &&Attribute| !is_secret(kind, &is.name) || says(&command, &is.name);
+    if !differences.iter().any(is_reason) {
         return None;
     }
+    let told = |is: &&Attribute| {
+        let shall = values.iter().find(|(name, _)| *name == is.name).map_or("", |(_, shall)| shall);
+        let shown = |value: &str| match is_secret(kind, &is.name) && !value.is_empty() {
+            true => SECRET.to_string(),
+            false => value.to_string(),
+        };
+        format!("{}({}) to {:?}", is.name, shown(&is.value), shown(shall))
+    };
+    let differences: Vec<String> = differences.iter().map(told).collect();
     let object = if name.is_empty() { "QMGR".to_string() } else { format!("{}({name})", kind.facts().name) };
     Some(Planned { what: format!("{verb} {object}: {}", differences.join(", ")), command, messages: 0 })
+}
+
+fn is_secret(kind: Kind, name: &str) -> bool {
+    kind.attribute_named(name).is_some_and(|attribute| SECRETS.contains(&attribute.selector))
+}
+
+/// Whether the command itself has the attribute.
+fn says(command: &Command, name: &str) -> bool {
+    match command {
+        Command::Define { said, .. } | Command::Alter { said, .. } => said.iter().any(|(of, _)| *of == name),
+        _ => false,
+    }
 }
 
 /// Whether the attribute tells records of one profile apart, and whether it is a list.
@@ -477,6 +495,29 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         read(file.path())
+    }
+
+    #[test]
+    fn a_password_is_set_where_it_is_said_and_shown_nowhere() {
+        let attribute = |name: &str, value: &str| Attribute { name: name.into(), value: value.into() };
+        let attributes = vec![attribute("CONNAME", "ldap"), attribute("LDAPPWD", SECRET)];
+        let there = ObjectDetails { attributes, ..ObjectDetails::default() };
+        let changes = |text: &str| {
+            let text = format!("DEFINE AUTHINFO(LDAP) AUTHTYPE(IDPWLDAP) {text}");
+            let [Command::Define { kind, name, said, .. }] = &commands_of(&text, "a").unwrap()[..] else {
+                panic!("{text}")
+            };
+            let mut values = vec![("CONNAME".to_string(), String::new()), ("LDAPPWD".into(), String::new())];
+            set(&mut values, said);
+            let command = commands_of(&text, "a").unwrap().remove(0);
+            planned("changed", *kind, name, &there, &values, command).map(|planned| planned.what)
+        };
+        assert_eq!(changes("CONNAME('ldap')"), None, "as a dump says it, which has no password");
+        let what = changes("CONNAME('ldap') LDAPPWD('hush')").unwrap();
+        assert_eq!(what, r#"changed AUTHINFO(LDAP): LDAPPWD(********) to "********""#);
+        let what = changes("CONNAME('other')").unwrap();
+        let expected = r#"changed AUTHINFO(LDAP): CONNAME(ldap) to "other", LDAPPWD(********) to """#;
+        assert_eq!(what, expected, "what is lost with it is said");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use trimaran_proto::admin::v1::StatusResponse;
 use trimaran_proto::mqsc::{Reply, Request};
 
+use super::session::is_for_the_next;
 use crate::listener::Listener;
 use crate::listener::errand::Errand;
 use crate::listener::grpc::{
@@ -73,10 +74,7 @@ async fn sessions(errand: &mut Errand) -> Result<Answered, Reason> {
 /// # Errors
 /// The reason for which the command is to be tried again by whoever serves next.
 fn checked(completion: Completion) -> Result<Completion, Reason> {
-    let reason = completion.reason;
-    let is_for_the_next =
-        reason.says_not_served() || matches!(reason, Reason::CallInterrupted | Reason::HconnError);
-    if is_for_the_next { Err(reason) } else { Ok(completion) }
+    if is_for_the_next(completion.reason) { Err(completion.reason) } else { Ok(completion) }
 }
 
 fn call_of(request: &Request) -> Result<Call, Refused> {

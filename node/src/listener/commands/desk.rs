@@ -3,7 +3,7 @@
 use trimaran_proto::pcf;
 
 use super::reply::Incoming;
-use super::session::{Session, put};
+use super::session::{Session, is_for_the_next, put};
 use crate::types::planted::{self, Bug};
 use crate::types::{CompletionCode, Message, ObjectName, Reason};
 
@@ -81,7 +81,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The first reply that has no place goes to the dead-letter queue, unless its program said that it is to be dropped; there are
-    /// no others behind it.
+    /// no others behind it. Whatever the reason is: a command that was carried out is not carried out again for it.
     async fn has_none(
         &mut self,
         session: &mut Session,
@@ -89,7 +89,7 @@ impl<'a> Desk<'a> {
         messages: Vec<Message>,
         reason: Reason,
     ) -> Result<(), Reason> {
-        if !is_of_queue(reason) {
+        if is_for_the_next(reason) {
             return Err(reason);
         }
         self.has_place = false;
@@ -102,26 +102,4 @@ impl<'a> Desk<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether the queue of the replies is what is in the way; else it is the queue manager, and the command comes again.
-fn is_of_queue(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::AliasBaseQTypeError
-            | Reason::MsgTooBigForQ
-            | Reason::MsgTooBigForQMgr
-            | Reason::NotAuthorized
-            | Reason::ObjectNameError
-            | Reason::PersistentNotAllowed
-            | Reason::PutInhibited
-            | Reason::QDeleted
-            | Reason::QFull
-            | Reason::QTypeError
-            | Reason::UnknownAliasBaseQ
-            | Reason::UnknownDefXmitQ
-            | Reason::UnknownObjectName
-            | Reason::UnknownObjectQMgr
-            | Reason::UnknownRemoteQMgr
-    )
 }

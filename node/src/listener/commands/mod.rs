@@ -5,10 +5,11 @@
 //! `desk` puts them. What a command means, and what its replies say, is `trimaran_proto::pcf`.
 //!
 //! **A command and its replies are one unit of work**: the command leaves its queue when its replies are on theirs. What it changes
-//! is an entry of its own, committed before. So after a failover, or where the replies cannot be put, a command is carried out once more,
+//! is an entry of its own, committed before. So after a failover a command is carried out once more,
 //! as with MQ: what is changed, cleared, started or stopped is so afterwards as well, and what was created or deleted is told to
 //! be there already (4001) or not (2085), which the program has to expect. An inquiry with very many replies has them told
-//! outside of the unit, as a unit of work has a limit, so one that is repeated is told again from the start.
+//! outside of the unit, as a unit of work has a limit, so one that is repeated is told again from the start. A reply that neither its
+//! queue nor the dead-letter queue takes is dropped, with a line in the log.
 
 pub(in crate::listener) mod asking;
 mod reply;

@@ -107,7 +107,8 @@ impl Session {
         }
     }
 
-    /// Puts a message on the dead-letter queue, in the unit of work. Without one it is gone, as with MQ.
+    /// Puts a message on the dead-letter queue, in the unit of work. Without one, or where that does not take it, it is gone, as with
+    /// MQ: what it is about is done, and is not done again because nobody can be told.
     pub async fn bury(
         &mut self,
         queue_manager: &ObjectName,
@@ -115,10 +116,36 @@ impl Session {
         queue: &str,
         reason: Reason,
     ) -> Result<(), Reason> {
-        let Some(dead_letter_queue) = self.manager().await?.dead_letter_queue else { return Ok(()) };
-        let message = dead_letter::with_header(Box::new(message), queue, queue_manager, reason, now());
-        self.done(put(dead_letter_queue, *message, true)).await.map(drop)
+        let dead_letter_queue = self.manager().await?.dead_letter_queue;
+        // There it would come back as a command that is none.
+        let Some(dead_letter_queue) = dead_letter_queue.filter(|queue| queue.as_str() != COMMAND_QUEUE)
+        else {
+            tracing::warn!(%queue_manager, queue, %reason, "a message without a place is dropped, there is no dead-letter queue");
+            return Ok(());
+        };
+        let message = *dead_letter::with_header(Box::new(message), queue, queue_manager, reason, now());
+        let mut buried = self.done(put(dead_letter_queue.clone(), message.clone(), true)).await;
+        if buried.as_ref().err() == Some(&Reason::SyncpointLimitReached) {
+            // The command itself is as many as MAXUMSGS allows.
+            buried = self.done(put(dead_letter_queue.clone(), message, false)).await;
+        }
+        match buried {
+            Err(refused) if is_for_the_next(refused) => Err(refused),
+            Err(refused) => {
+                tracing::warn!(
+                    %queue_manager, queue, %reason, %dead_letter_queue, %refused,
+                    "a message without a place is dropped, the dead-letter queue does not take it"
+                );
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
     }
+}
+
+/// Whether whoever serves next has to do it, or do it once more; else it is what the queue manager has to say.
+pub fn is_for_the_next(reason: Reason) -> bool {
+    reason.says_not_served() || matches!(reason, Reason::CallInterrupted | Reason::HconnError)
 }
 
 fn next_command() -> Call {

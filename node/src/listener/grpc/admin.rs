@@ -14,7 +14,7 @@ use super::convert;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
-use crate::listener::{Listener, waits};
+use crate::listener::{Listener, ports, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView, StatusView};
 use crate::replica::Inbox;
 use crate::types::{
@@ -456,9 +456,12 @@ pub(in crate::listener) fn status_of(
     let floating = node.addresses.borrow();
     let own = floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
     view.addresses = own.map(convert::floating_address).collect();
-    let ports = node.ports.borrow();
-    let own = ports.iter().filter(|port| port.queue_manager == *name);
-    view.listeners = own.map(convert::listener_status).collect();
+    // Whoever does not serve does not know what is defined.
+    if inbox.role().is_serving() {
+        let listeners = inbox.published().listeners.borrow().clone();
+        let ports = ports::status(name, &listeners, &node.ports.borrow());
+        view.listeners = ports.iter().map(convert::listener_status).collect();
+    }
     view.command_server = listener.command_servers.borrow().contains(&inbox.queue_manager());
     view
 }

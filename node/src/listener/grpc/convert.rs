@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_proto::admin::v1 as admin;
+use trimaran_proto::audit::{SECRET, SECRETS};
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
 
@@ -396,7 +397,12 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
         kind: definition.kind().facts().name.to_string(),
         name: definition.object.name.clone(),
         attributes: attributes
-            .map(|(attribute, value)| admin::Attribute { name: attribute.name.to_string(), value })
+            .map(|(attribute, value)| {
+                // Nobody reads a password out of a queue manager, in whatever language.
+                let is_hidden = SECRETS.contains(&attribute.selector) && !value.is_empty();
+                let value = if is_hidden { SECRET.to_string() } else { value };
+                admin::Attribute { name: attribute.name.to_string(), value }
+            })
             .collect(),
         created_ms: definition.created.0,
         altered_ms: definition.altered.0,
@@ -759,6 +765,19 @@ mod tests {
         let shown = object_details(&view);
         let (object, changes) = changed_object(&shown.kind, &shown.name, &shown.attributes).unwrap();
         assert_eq!(Definition::new(object).with(&changes), definition);
+    }
+
+    #[test]
+    fn a_password_is_not_displayed() {
+        let password = |value| {
+            let said = [("AUTHTYPE", "IDPWLDAP"), ("CONNAME", "ldap"), ("LDAPPWD", value)];
+            let changes = Changes::parse(ObjectKind::AuthInfo, said).unwrap();
+            let definition = Definition::new(ObjectRef::new(ObjectKind::AuthInfo, "LDAP")).with(&changes);
+            let shown = object_details(&ObjectView { definition, queue: None });
+            let found = shown.attributes.into_iter().find(|said| said.name == "LDAPPWD");
+            found.expect("it has one").value
+        };
+        assert_eq!((password("hush"), password("")), (SECRET.to_string(), String::new()));
     }
 
     #[test]

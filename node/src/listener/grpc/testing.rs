@@ -221,6 +221,11 @@ impl Mind {
                     PutTarget::Queue(queue) => queue,
                     PutTarget::Handle(handle) => session.handles[&handle].0.clone(),
                 };
+                if queue.as_str() == "FORGOTTEN" {
+                    let detail = "Nobody can tell whether this sequence was put before.";
+                    let refused = Completion::failed_because(Reason::UnexpectedError, detail);
+                    return self.told.push((id, token, refused));
+                }
                 self.puts += 1;
                 let message_id = MessageId::from_slice(&self.puts.to_be_bytes()).unwrap();
                 self.queues.entry(queue.clone()).or_default().push_back(*put.message);

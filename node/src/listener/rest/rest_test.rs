@@ -192,6 +192,17 @@ async fn a_put_whose_session_ends_is_not_said_to_be_undone() {
     assert!(unknown.json()["detail"].as_str().unwrap().contains("same Idempotency-Key"), "{unknown:?}");
 }
 
+#[tokio::test]
+async fn a_key_that_is_remembered_no_more_is_refused_in_words_of_keys() {
+    let served = begin(&[]);
+    let forgotten = QUEUE.replace("ORDERS", "FORGOTTEN");
+    let with = format!("{TOKEN}idempotency-key: k\r\n");
+    let refused = served.ask("POST", &forgotten, &with, "x").await;
+    assert_eq!((refused.status, &refused.json()["reasonCode"]), (409, &2195.into()));
+    let detail = refused.json()["detail"].as_str().unwrap().to_string();
+    assert!(detail.contains("Idempotency-Key") && !detail.contains("sequence"), "{detail}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_and_one_that_is_too_long_are_refused() {
     let served = begin(&[]);

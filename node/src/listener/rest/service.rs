@@ -170,7 +170,8 @@ impl Service {
         let mut dialogue = self.dialogue(head, manager).await?;
         let completion = one(dialogue.ask(vec![call]).await);
         let Data::Placed { message_id, duplicate, .. } = completion.data else {
-            if has_key && completion.reason == Reason::UnexpectedError && completion.detail.is_none() {
+            // Whatever it says of producers, which nobody knows here.
+            if has_key && completion.reason == Reason::UnexpectedError {
                 return Err(forgotten());
             }
             let unknown = if has_key { UNKNOWN_WITH_KEY } else { UNKNOWN };
