@@ -1065,6 +1065,22 @@ impl Dialogue {
         self.answer(Completion::ok(Data::Got { body_length: message.body.len(), message: Box::new(message) }))
     }
 
+/// Programs that connect at the same time: another conversation may come before the first has said anything.
+#[test]
+fn the_first_conversation_of_a_socket_is_there_from_the_beginning() {
+    let mut dialogue = Dialogue::new();
+    dialogue.agree();
+    let start = SocketAction { conversation: 3, action: action::START, ..SocketAction::default() };
+    dialogue.kind = Kind::Socket;
+    let told = dialogue.send(types::SOCKET_ACTION, &Flow::SocketAction(start));
+    assert_eq!(told, ["[3] SOCKET_ACTION 3 8"]);
+    dialogue.kind = Kind::Multiplexed { conversation: 1, request: 0 };
+    dialogue.connect();
+    dialogue.kind = Kind::Multiplexed { conversation: 5, request: 0 };
+    let told = dialogue.call(types::CONN, 0, Body::Conn(Box::default()));
+    assert_eq!(told, ["[5] STATUS Some(30)"], "nobody has begun that one");
+}
+
     /// The driver has done the oldest conversion.
     fn convert(&mut self) -> Vec<String> {
         let (id, token, conversion) = self.conversions.remove(0);
