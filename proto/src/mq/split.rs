@@ -128,7 +128,8 @@ pub fn put_call(header: &Header, head: &[u8], data: &[Bytes], bytes_max: usize, 
     }
 }
 
-/// Appends a message: `message` has no data, `data` is all of it. No segment is longer than `bytes_max`.
+/// Appends a message: `message` has no data, `data` is all of it. No segment is longer than `bytes_max`, and the length of each is a
+/// multiple of 4: a client reads the next segment, of whatever conversation, as if it were.
 pub fn put_message(
     header: &Header,
     message: &AsyncMessage,
@@ -143,7 +144,8 @@ pub fn put_message(
         let mut head = Writer::new(header.order);
         part.data = Bytes::new();
         part.write(&mut head);
-        let room = bytes_max - header.length() - head.out.len();
+        let before = header.length() + head.out.len();
+        let room = bytes_max / 4 * 4 - before;
         part.part.data_bytes = data.left.min(room) as u32;
         let of_data = part.part.data_bytes as usize;
         if data.left == of_data {
@@ -152,9 +154,11 @@ pub fn put_message(
         let mut head = Writer::new(header.order);
         part.write(&mut head);
         let header = Header { flags: header.flags & !flags::WHOLE | place, ..header.clone() };
-        Segment::put_header(&header, head.out.len() + of_data, out);
+        let padding = (before + of_data).next_multiple_of(4) - before - of_data;
+        Segment::put_header(&header, head.out.len() + of_data + padding, out);
         out.put_slice(&head.out);
         data.take(of_data, out);
+        out.put_bytes(0, padding);
         if place & flags::LAST != 0 {
             return;
         }
@@ -230,6 +234,23 @@ mod tests {
             joined.extend_from_slice(&part.data);
         }
         assert_eq!(joined, [vec![1; 1500], vec![2; 700]].concat());
+    }
+
+    #[test]
+    fn each_segment_of_a_message_has_a_length_that_is_a_multiple_of_four() {
+        let message = AsyncMessage { first: Some(First::default()), ..AsyncMessage::default() };
+        for (length, bytes_max) in [(1, 1000), (2, 1000), (3, 1000), (2001, 1000), (2002, 999), (4, 1000)] {
+            let (mut out, data) = (BytesMut::new(), [Bytes::from(vec![1; length])]);
+            put_message(&header(types::ASYNC_MESSAGE), &message, &data, bytes_max, &mut out);
+            let mut delivered = 0;
+            for segment in segments(out) {
+                let whole = segment.header.length() + segment.body.len();
+                assert!(whole % 4 == 0 && whole <= bytes_max, "{whole} bytes of {length}");
+                let part = AsyncMessage::read(&mut Reader::new(segment.body, Order::Little)).unwrap();
+                delivered += part.data.len();
+            }
+            assert_eq!(delivered, length, "what fills up is no data");
+        }
     }
 
     #[test]

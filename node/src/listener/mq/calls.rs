@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use trimaran_proto::mq::Malformed;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::reason;
+use trimaran_proto::mq::constants::{completion, reason};
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::wire::Reader;
 
@@ -15,7 +15,7 @@ use super::handles::Object;
 use super::unanswered::Waiting;
 use super::{messages, objects};
 use crate::mqi::{Call, Completion, Data};
-use crate::types::{CompletionCode, Token};
+use crate::types::{CompletionCode, Reason, Token};
 
 /// Structures and strings that a call may have beside its data.
 const CALL_BYTES_MORE: usize = 64 * 1024;
@@ -86,7 +86,7 @@ impl Conversation {
             types::SET => self.on_set(desk, header, call),
             types::STAT => self.on_stat(desk, header, call),
             types::CMIT => {
-                self.in_unit = false;
+                self.end_unit();
                 self.ask(
                     desk,
                     Call::Commit { unit: None, units_decided: None },
@@ -94,7 +94,7 @@ impl Conversation {
                 );
             }
             types::BACK => {
-                self.in_unit = false;
+                self.end_unit();
                 self.ask(desk, Call::Backout, Waiting::Simple { header, handle: 0 });
             }
             _ => fail(
@@ -170,6 +170,10 @@ impl Conversation {
                 desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
             }
             Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
+            Waiting::BackedOut { header } if !completion.is_failed() => {
+                self.disconnect(desk, &header, completion::WARNING, Reason::BackedOut.number() as Code);
+            }
+            Waiting::BackedOut { header } => self.disconnect(desk, &header, code, reason),
             Waiting::Close { header, handle } => self.closed(desk, &header, handle, &completion),
         }
         self.note_ended(desk, token);

@@ -19,6 +19,7 @@ use super::convert::{Code, Sum};
 use super::desk::{Ask, Connect, Desk};
 use super::handles::Handles;
 use super::intake::Unfinished;
+use super::reading::Reading;
 use super::unanswered::{Opening, Unanswered, Waiting};
 use crate::mqi::{Call, Completion};
 use crate::types::{Reason, Token};
@@ -49,6 +50,10 @@ pub struct Conversation {
     pub(super) paused: BTreeSet<i32>,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
+    /// An MQDISC that waits until it is known what the gets of its unit have taken.
+    pub(super) disconnecting: Option<Header>,
+    /// A handle was closed while there was something in the unit that it was sent and nobody may have seen.
+    pub(super) unseen_closed: bool,
     /// Makes ids different from those of all other conversations.
     pub(super) unique: u64,
     pub(super) ids: u64,
@@ -192,13 +197,34 @@ impl Conversation {
     }
 
     pub(super) fn on_disconnect(&mut self, desk: &mut Desk<'_>, header: Header) {
-        if self.in_unit {
+        if self.in_unit && self.objects.readings().any(Reading::is_under_way) {
+            self.objects.readings_mut().for_each(Reading::end_with_connection);
+            for handle in self.objects.all().collect::<Vec<_>>() {
+                self.cancel_gets(desk, handle);
+            }
+            self.disconnecting = Some(header);
+        } else if self.has_unseen_in_unit() {
+            // No program has decided about it.
+            self.end_unit();
+            self.ask(desk, Call::Backout, Waiting::BackedOut { header });
+        } else if self.in_unit {
             // The normal end of a connection commits.
-            self.in_unit = false;
+            self.end_unit();
             self.ask(desk, Call::Commit { unit: None, units_decided: None }, Waiting::Disconnect { header });
         } else {
             self.disconnect(desk, &header, completion::OK, reason::NONE);
         }
+    }
+
+    /// Whether messages are in the unit of work that were sent before a program asked for them, and that none may have seen.
+    fn has_unseen_in_unit(&self) -> bool {
+        self.unseen_closed || self.objects.readings().any(Reading::has_unseen_in_unit)
+    }
+
+    /// The unit of work is committed or backed out.
+    pub(super) fn end_unit(&mut self) {
+        (self.in_unit, self.unseen_closed) = (false, false);
+        self.objects.readings_mut().for_each(Reading::end_unit);
     }
 
     pub(super) fn disconnect(&mut self, desk: &mut Desk<'_>, header: &Header, code: i32, reason: Code) {
@@ -207,6 +233,7 @@ impl Conversation {
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
+        self.unseen_closed = false;
         self.ahead = 0;
         self.paused.clear();
         self.converting = None;

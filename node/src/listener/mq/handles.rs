@@ -63,6 +63,21 @@ impl Handles {
         self.objects.get_mut(&handle)
     }
 
+    /// How its queues are read.
+    pub fn readings(&self) -> impl Iterator<Item = &Reading> {
+        self.objects.values().filter_map(|object| match object {
+            Object::Queue { reading, .. } => Some(&**reading),
+            Object::QueueManager => None,
+        })
+    }
+
+    pub fn readings_mut(&mut self) -> impl Iterator<Item = &mut Reading> {
+        self.objects.values_mut().filter_map(|object| match object {
+            Object::Queue { reading, .. } => Some(&mut **reading),
+            Object::QueueManager => None,
+        })
+    }
+
     pub fn all(&self) -> impl Iterator<Item = i32> + '_ {
         self.objects.keys().copied()
     }

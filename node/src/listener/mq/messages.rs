@@ -15,7 +15,7 @@ use super::desk::Desk;
 use super::extension;
 use super::handles::Object;
 use super::objects::{self, what_is_opened};
-use super::reading::{AHEAD_MAX, Request, Step};
+use super::reading::{AHEAD_MAX, Reading, Request, Step};
 use super::unanswered::Waiting;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget};
 use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Selection, Token};
@@ -273,6 +273,11 @@ impl Conversation {
         self.read_on(desk, handle, step);
         if let Some((header, close)) = closing {
             self.close(desk, header, handle, close);
+        }
+        if !self.objects.readings().any(Reading::is_under_way)
+            && let Some(header) = self.disconnecting.take()
+        {
+            self.on_disconnect(desk, header);
         }
     }
 

@@ -25,7 +25,7 @@ use super::desk::Desk;
 use super::extension;
 use crate::mqi::{CloseOption, Completion, Data, Get, GetMode, Wait};
 use crate::types::planted::{self, Bug};
-use crate::types::{CompletionCode, HandleId, Message, Reason, Token};
+use crate::types::{CompletionCode, HandleId, Message, Persistence, Reason, Token};
 
 /// The request that messages answer until a client says another.
 const MESSAGES: u32 = 1;
@@ -64,12 +64,16 @@ pub struct Reading {
     next: Option<Request>,
     /// An MQCLOSE that waits until they have.
     closing: Option<(Header, CloseOption)>,
+    /// The connection ends when they have.
+    is_ending: bool,
     /// Bytes that the client has not said to have consumed.
     unconsumed: u64,
     /// What the last message took of its room.
     message_bytes: u64,
     /// A message was sent, and what the client said since then it said before it had it.
     is_unseen: bool,
+    /// A message was sent that is part of the unit of work and nobody may have seen, and so many bytes behind it.
+    behind_unit: Option<u64>,
     /// Messages sent for this handle.
     index: u32,
 }
@@ -182,13 +186,28 @@ impl Reading {
         if self.gets.is_empty() { self.closing.take() } else { None }
     }
 
+    /// The connection is to end, and nothing more is got.
+    pub fn end_with_connection(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// Gets of it have not ended.
+    pub fn is_under_way(&self) -> bool {
+        !self.gets.is_empty()
+    }
+
+    /// Nothing more is got, for whoever asks.
+    fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.is_ending
+    }
+
     /// Nothing is under way.
     fn serve(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
-        let asked = &request.asked.fields;
         self.confirm_all(desk);
-        // A client that waited long enough and has room for one message would lose the second.
-        let is_served =
-            self.is_unseen && request.is_confirmed && asked.requested_bytes == 1 && self.goes_on(&request);
+        // A client that has room for one message would lose the second, be it that it waited long enough, or has connected again and
+        // asks several times.
+        let has_room_for_one = request.asked.fields.requested_bytes == 1;
+        let is_served = self.is_unseen && has_room_for_one && self.goes_on(&request);
         self.take_request(request);
         if is_served {
             self.confirm_all(desk);
@@ -224,6 +243,11 @@ impl Reading {
         self.is_renewed = false;
         self.is_held = self.is_for_callback() && !may_call_back;
         if self.is_held {
+            return Step::default();
+        }
+        if self.is_for_callback() && self.is_full() {
+            // What it was sent comes first: it says that it has consumed it when it has room again.
+            self.confirm_all(desk);
             return Step::default();
         }
         match self.asked_get() {
@@ -277,11 +301,27 @@ impl Reading {
     fn room_ahead(&self) -> usize {
         let left = u64::from(self.wanted.requested_bytes).saturating_sub(self.unconsumed);
         let messages = left.div_ceil(self.message_bytes) as usize;
-        let is_over = self.next.is_some() || self.closing.is_some() || self.is_held || self.failure.is_some();
+        let is_over = self.next.is_some() || self.is_closing() || self.is_held || self.failure.is_some();
         match is_over || !self.confirms.is_empty() {
             true => 0,
             false => messages.min(self.reach).saturating_sub(self.gets.len()),
         }
+    }
+
+    /// The client has no room beside what it was sent, and has consumed nothing since.
+    fn is_full(&self) -> bool {
+        self.is_unseen && self.unconsumed >= u64::from(self.wanted.requested_bytes)
+    }
+
+    /// Whether messages that are part of the unit of work were sent, and the program may have seen none of the last ones. A program that
+    /// waits for one message has seen it.
+    pub fn has_unseen_in_unit(&self) -> bool {
+        self.behind_unit.is_some_and(|behind| self.unconsumed > behind)
+    }
+
+    /// The unit of work ends, with all that was sent.
+    pub fn end_unit(&mut self) {
+        self.behind_unit = None;
     }
 
     /// A request of a program that does not wait for it (MQCB) stands until a message comes.
@@ -301,6 +341,13 @@ impl Reading {
     /// Whether what it gets may be part of a unit of work.
     pub fn is_in_unit(&self) -> bool {
         self.wanted.options & (get::SYNCPOINT | get::SYNCPOINT_IF_PERSISTENT) != 0
+    }
+
+    /// Whether it is part of the unit of work when this message was got.
+    fn is_in_unit_with(&self, message: &Message) -> bool {
+        let options = self.wanted.options;
+        let is_persistent = message.descriptor.persistence == Persistence::Persistent;
+        options & get::SYNCPOINT != 0 || (options & get::SYNCPOINT_IF_PERSISTENT != 0 && is_persistent)
     }
 
     /// The connection was stopped: what stands for a callback is taken back, if there is something.
@@ -328,7 +375,7 @@ impl Reading {
 
     /// Whether a wait that is over is not over for the client: what was asked for last may wait for longer.
     fn waits_anew(&self) -> bool {
-        self.is_renewed && self.next.is_none() && self.closing.is_none() && !self.is_held
+        self.is_renewed && self.next.is_none() && !self.is_closing() && !self.is_held
     }
 
     /// A get has ended.
@@ -397,7 +444,7 @@ impl Reading {
             return Step { ahead: if flows { self.room_ahead() } else { 0 }, cancels, get: None };
         }
         let goes_on = self.report_failure(desk) && !(stays && self.unconsumed > 0);
-        let is_closing = self.closing.is_some();
+        let is_closing = self.is_closing();
         match self.next.take() {
             Some(next) if !is_closing => return self.serve(desk, next, may_call_back),
             Some(Request { id, is_confirmed: true, .. }) => self.confirms.push(id),
@@ -439,6 +486,8 @@ impl Reading {
         body_length: usize,
         (code, told): (Code, Told),
     ) {
+        let is_awaited = !self.is_for_callback() && self.wanted.requested_bytes == 1;
+        let is_unseen_in_unit = !is_awaited && self.is_in_unit_with(&message);
         let mut md = convert::md(&message.descriptor, self.md_version());
         told.describe(&mut md);
         let wanted = self.wanted_text();
@@ -459,6 +508,10 @@ impl Reading {
         self.is_paused = false;
         self.unconsumed += self.message_bytes;
         self.is_unseen = true;
+        self.behind_unit = match is_unseen_in_unit {
+            true => Some(0),
+            false => self.behind_unit.map(|behind| behind + self.message_bytes),
+        };
         let mut token = [0; 16];
         token[..8].copy_from_slice(&message.descriptor.message_id.0[16..]);
         let first = First {

@@ -31,6 +31,8 @@ use crate::types::{Token, WallTime};
 /// Bytes of a segment that are logged when it is not understood.
 const LOGGED_BYTES: usize = 256;
 
+/// The conversation that is there from the agreement on.
+const FIRST_CONVERSATION: u32 = 1;
 /// Segments are handled so many at a time: a conversation runs on the worker of all others, and of the queue manager.
 const SEGMENTS_TOGETHER: usize = 64;
 /// A socket keeps no more memory than this for its next answers.
@@ -324,15 +326,16 @@ impl Socket {
         };
         let body = Flow::Initial(Box::new(reply)).body(types::INITIAL, own.order);
         Segment { header: own, body }.encode(&mut self.out);
+        if self.conversations.is_empty() {
+            let first = if agreed.is_multiplexed() { FIRST_CONVERSATION } else { 0 };
+            self.conversations.insert(first, Conversation::default());
+        }
         self.agreed = Some(agreed);
     }
 
-    /// The first conversation of a socket begins with its first segment; others with a socket action.
+    /// The first conversation of a socket is there with the agreement; others begin with a socket action.
     fn at(&mut self, id: u32, now: WallTime) -> Result<(&mut Conversation, Desk<'_>), Malformed> {
         let Some(agreed) = &self.agreed else { return Err(wrong("the first segment is no INITIAL DATA")) };
-        if self.conversations.is_empty() {
-            self.conversations.insert(id, Conversation::default());
-        }
         let state = self.conversations.get_mut(&id).ok_or(wrong(UNKNOWN_CONVERSATION))?;
         let (out, asks) = (&mut self.out, &mut self.asks);
         Ok((state, Desk { conversation: id, agreed, terms: &self.terms, now, out, asks }))

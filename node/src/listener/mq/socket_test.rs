@@ -28,7 +28,7 @@ use crate::mqi::{Call, ChannelTerms, Completion, Data, ObjectView, Opened, Refus
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::limits::HANDLES_MAX;
 use crate::types::{
-    Descriptor, GroupId, Message, MessageId, ObjectName, Reason, Token, WallTime, message_flags,
+    Descriptor, GroupId, Message, MessageId, ObjectName, Persistence, Reason, Token, WallTime, message_flags,
 };
 
 /// A client of one socket, and the replica behind it.
@@ -39,6 +39,8 @@ struct Dialogue {
     kind: Kind,
     asked: Vec<(u32, Token)>,
     conversions: Vec<(u32, Token, Conversion)>,
+    /// Of messages that the client was sent, and has not said to have consumed.
+    consumed_bytes: u32,
 }
 
 impl Dialogue {
@@ -51,6 +53,7 @@ impl Dialogue {
             kind: Kind::Plain,
             asked: Vec::new(),
             conversions: Vec::new(),
+            consumed_bytes: 0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Dialogue {
         let mut out = self.socket.take_out();
         let mut told = Vec::new();
         while let Some(segment) = Segment::take(&mut out, 32_748).unwrap() {
+            self.consumed_bytes += message_bytes(&segment);
             told.push(shown(&segment));
         }
         told
@@ -183,6 +187,7 @@ impl Dialogue {
         let fields = RequestFields {
             version: 1,
             handle: 2,
+            received_bytes: std::mem::take(&mut self.consumed_bytes),
             options,
             wait_interval,
             requested_bytes,
@@ -219,9 +224,20 @@ impl Dialogue {
 
     /// A request for a program that is called when there is a message.
     fn request_for_callback(&mut self, flags: u32) -> Vec<String> {
-        let (version, handle) = (1, 2);
-        let fields = RequestFields { version, handle, requested_bytes: 1, flags, ..RequestFields::default() };
-        self.send_request(fields)
+        let received_bytes = std::mem::take(&mut self.consumed_bytes);
+        self.request_one_for_callback(flags, 0, received_bytes)
+    }
+
+    fn request_one_for_callback(&mut self, flags: u32, options: u32, received_bytes: u32) -> Vec<String> {
+        self.send_request(RequestFields {
+            version: 1,
+            handle: 2,
+            received_bytes,
+            requested_bytes: 1,
+            options,
+            flags,
+            ..RequestFields::default()
+        })
     }
 
     fn send_request(&mut self, fields: RequestFields) -> Vec<String> {
@@ -277,6 +293,17 @@ fn shown(segment: &Segment) -> String {
         other => format!("{other:?}"),
     };
     conversation + &what
+}
+
+/// What a client counts of a segment, if it is one of a message.
+fn message_bytes(segment: &Segment) -> u32 {
+    let Flow::AsyncMessage(message) = Flow::read(segment).unwrap() else { return 0 };
+    let md = match message.first.and_then(|first| first.md) {
+        Some(md) if md.version < 2 => Md::BYTES_1,
+        Some(_) => Md::BYTES,
+        None => 0,
+    };
+    if message.data.is_empty() { 0 } else { (md + message.data.len()) as u32 }
 }
 
 fn put_call(data: &[u8], options: u32) -> Body {
@@ -437,7 +464,7 @@ fn a_message_that_comes_when_the_wait_is_over_is_the_only_one() {
     assert_eq!(dialogue.asks(), ["Get Destructive No"]);
 }
 
-/// The client has the second message only where it says that it has consumed the first, and it may say that while a get is under way.
+/// The client has the second message only where it says that it has consumed the first.
 #[test]
 fn what_a_client_has_consumed_it_says_of_what_came_before() {
     let mut dialogue = Dialogue::connected();
@@ -445,12 +472,16 @@ fn what_a_client_has_consumed_it_says_of_what_came_before() {
     dialogue.request(get::WAIT, 100, 1);
     dialogue.asks();
     dialogue.answer(got("one"));
-    dialogue.request(get::WAIT, 100, 1);
-    dialogue.asks();
+    let received_bytes = std::mem::take(&mut dialogue.consumed_bytes);
+    assert_eq!(received_bytes, Md::BYTES_1 as u32 + 3);
+    assert!(
+        dialogue.request(get::WAIT, 100, 1).is_empty() && dialogue.asks().is_empty(),
+        "it has not said so"
+    );
     let consumed = RequestFields {
         version: 1,
         handle: 2,
-        received_bytes: Md::BYTES_1 as u32 + 3,
+        received_bytes,
         requested_bytes: 1,
         options: get::WAIT,
         message_bytes_max: -1,
@@ -459,9 +490,33 @@ fn what_a_client_has_consumed_it_says_of_what_came_before() {
     };
     let request = RequestMessages { fields: consumed, selection: None };
     dialogue.send_confirmed(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)));
-    dialogue.asks();
+    assert_eq!(dialogue.asks().len(), 1, "it has now");
     assert_eq!(dialogue.answer(got("one")), [one(2), "[1] NOTIFICATION 11".to_string()]);
     assert!(dialogue.asks().is_empty(), "it has room for one, and has not seen that");
+}
+
+/// A client that has connected again asks three times. The second of two messages was committed together with the first, and gone.
+#[test]
+fn a_listener_that_has_room_for_one_message_is_sent_one_however_often_it_asks() {
+    let mut dialogue = Dialogue::listening();
+    let ask = |dialogue: &mut Dialogue, received_bytes| {
+        let options = get::SYNCPOINT_IF_PERSISTENT;
+        assert!(dialogue.request_one_for_callback(STARTED, options, received_bytes).is_empty());
+        dialogue.asks()
+    };
+    assert_eq!(ask(&mut dialogue, 0), ["Get Destructive Forever"]);
+    assert_eq!(ask(&mut dialogue, 0), ["CancelGet"]);
+    assert_eq!(dialogue.answer(got("one")), [one(1)], "it came before the wait was ended");
+    assert!(dialogue.asks().is_empty(), "it is not consumed");
+    assert!(ask(&mut dialogue, 0).is_empty());
+    // Nor does more come when the connection is stopped and started in between.
+    assert_eq!(dialogue.control(0), ["[1] NOTIFICATION 4"]);
+    dialogue.control(2);
+    assert!(dialogue.asks().is_empty());
+    let received_bytes = std::mem::take(&mut dialogue.consumed_bytes);
+    assert_eq!(ask(&mut dialogue, received_bytes), ["Get Destructive Forever"]);
+    dialogue.answer(Completion::done());
+    assert_eq!(dialogue.answer(got("one")), [one(2)]);
 }
 
 /// The first waits for its answer, and says which messages are wanted from then on.
@@ -697,6 +752,99 @@ fn what_is_persistent_is_got_when_everything_before_it_is_consumed() {
     assert_eq!(dialogue.asks(), ["Get Destructive Forever", "Get Destructive For(200ms)"]);
 }
 
+fn got_persistent(body: &'static str) -> Completion {
+    let descriptor = Descriptor { persistence: Persistence::Persistent, ..Descriptor::default() };
+    let message = Message { descriptor, body: Bytes::from(body).into(), body_crc: 0 };
+    Completion::ok(Data::Got { body_length: body.len(), message: Box::new(message) })
+}
+
+impl Dialogue {
+    /// A client that reads ahead, was sent a persistent message first, and then what `more` says, and closes its handle.
+    fn closed_with_a_persistent_message(options: u32, more: &[&'static str]) -> Dialogue {
+        let mut dialogue = Dialogue::listening();
+        dialogue.request_ahead(options, 8, 0);
+        assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+        assert_eq!(dialogue.answer(got_persistent("one")), [one(1)]);
+        for body in more {
+            dialogue.asks();
+            assert_eq!(dialogue.answer(got(body)).len(), 1);
+        }
+        dialogue.asks();
+        dialogue.control(0);
+        dialogue.asks();
+        while !dialogue.asked.is_empty() {
+            dialogue.answer(none());
+            dialogue.asks();
+        }
+        dialogue
+    }
+
+    fn close(&mut self) {
+        assert!(self.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+        assert_eq!(self.asks(), ["Close"]);
+        assert_eq!(self.answer(Completion::done()), ["[1] 0x94 0 handle -1"]);
+    }
+
+    fn end(&mut self) -> Vec<String> {
+        self.call(types::DISC, 0, Body::Nothing);
+        self.asks()
+    }
+}
+
+/// The normal end of a connection commits what its program has got, and not what it was sent.
+#[test]
+fn what_nobody_may_have_seen_is_backed_out_when_the_connection_ends() {
+    for options in [get::SYNCPOINT_IF_PERSISTENT, get::SYNCPOINT] {
+        let mut dialogue = Dialogue::closed_with_a_persistent_message(options, &["two", "two"]);
+        dialogue.close();
+        assert_eq!(dialogue.end(), ["Backout"]);
+        assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 2003 handle 0"]);
+        assert_eq!(dialogue.asks(), ["Disconnect"]);
+    }
+    // The handle need not be closed.
+    let mut dialogue = Dialogue::closed_with_a_persistent_message(get::SYNCPOINT_IF_PERSISTENT, &[]);
+    assert_eq!(dialogue.end(), ["Backout"]);
+    // Nor need it have come before the connection was to end.
+    let listens = || {
+        let mut dialogue = Dialogue::listening();
+        dialogue.request_one_for_callback(STARTED, get::SYNCPOINT_IF_PERSISTENT, 0);
+        assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+        assert_eq!(dialogue.end(), ["CancelGet"]);
+        dialogue
+    };
+    let mut dialogue = listens();
+    assert_eq!(dialogue.answer(got_persistent("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Backout"]);
+    let mut dialogue = listens();
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Commit"], "nothing is in the unit that nobody has seen");
+}
+
+#[test]
+fn what_a_program_has_got_is_committed_when_the_connection_ends() {
+    // It says that it has consumed the first, and what came behind that is in no unit of work.
+    let mut dialogue = Dialogue::closed_with_a_persistent_message(get::SYNCPOINT_IF_PERSISTENT, &["two"]);
+    dialogue.request_ahead(get::SYNCPOINT_IF_PERSISTENT, 8, 1);
+    dialogue.close();
+    assert_eq!(dialogue.end(), ["Commit"]);
+
+    // It has committed it, and only the message behind it is not seen.
+    let mut dialogue = Dialogue::closed_with_a_persistent_message(get::SYNCPOINT_IF_PERSISTENT, &["two"]);
+    dialogue.close();
+    dialogue.call(types::CMIT, 0, Body::Nothing);
+    assert_eq!(dialogue.asks(), ["Commit"]);
+    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x9a 0 handle 0"]);
+    assert_eq!(dialogue.end(), ["Disconnect"]);
+
+    // Who waits for one message has seen it.
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::SYNCPOINT | get::WAIT, 100, 1);
+    dialogue.asks();
+    dialogue.answer(got_persistent("one"));
+    assert_eq!(dialogue.end(), ["Commit"]);
+}
+
 #[test]
 fn who_asks_for_more_while_a_get_waits_is_waited_for_as_long_as_it_says() {
     let mut dialogue = Dialogue::listening();
@@ -915,6 +1063,22 @@ fn conversations_share_a_socket_and_each_has_its_own_connection() {
     assert_eq!(dialogue.call(types::CMIT, 0, Body::Nothing), ["[3] 0x9a 2018 handle 0"]);
     dialogue.kind = Kind::Socket;
     assert_eq!(dialogue.send(types::SOCKET_ACTION, &start(3)), ["STATUS Some(30)"]);
+}
+
+/// Programs that connect at the same time: another conversation may come before the first has said anything.
+#[test]
+fn the_first_conversation_of_a_socket_is_there_from_the_beginning() {
+    let mut dialogue = Dialogue::new();
+    dialogue.agree();
+    let start = SocketAction { conversation: 3, action: action::START, ..SocketAction::default() };
+    dialogue.kind = Kind::Socket;
+    let told = dialogue.send(types::SOCKET_ACTION, &Flow::SocketAction(start));
+    assert_eq!(told, ["[3] SOCKET_ACTION 3 8"]);
+    dialogue.kind = Kind::Multiplexed { conversation: 1, request: 0 };
+    dialogue.connect();
+    dialogue.kind = Kind::Multiplexed { conversation: 5, request: 0 };
+    let told = dialogue.call(types::CONN, 0, Body::Conn(Box::default()));
+    assert_eq!(told, ["[5] STATUS Some(30)"], "nobody has begun that one");
 }
 
 #[test]

@@ -66,6 +66,10 @@ pub(super) enum Waiting {
     Disconnect {
         header: Header,
     },
+    /// An MQDISC that backs out.
+    BackedOut {
+        header: Header,
+    },
     Close {
         header: Header,
         handle: i32,
