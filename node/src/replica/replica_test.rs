@@ -1056,6 +1056,10 @@ fn context_is_set_by_handles_that_were_opened_for_it() {
     alone.ok(APP, by(8, Context::All));
     assert_eq!(alone.call(APP, by(7, Context::All)).reason, Reason::NotOpenForSetAll);
     assert_eq!(alone.call(APP, by(HANDLE.0, Context::Identity)).reason, Reason::NotOpenForSetIdent);
+    assert_eq!(alone.call(APP, by(HANDLE.0, Context::PassAll)).reason, Reason::NotOpenForPassAll);
+    assert_eq!(alone.call(APP, by(7, Context::PassAll)).reason, Reason::NotOpenForPassAll);
+    alone.ok(APP, by(7, Context::PassIdentity));
+    alone.ok(APP, by(8, Context::PassAll));
 }
 
 #[test]
