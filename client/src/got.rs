@@ -43,6 +43,7 @@ fn descriptor(md: &Md) -> Descriptor {
         put_application_name: md.put_application.text(),
         put_time_ms: put_time_ms(&md.put_date, &md.put_time).unwrap_or_default(),
         application_origin_data: md.origin_data.text(),
+        put_date_and_time: None,
         group_id: id(&md.group_id),
         message_sequence_number: u32::try_from(md.sequence_number).ok().filter(|number| *number > 1),
         offset: md.offset.max(0) as u32,

@@ -94,18 +94,26 @@ pub struct OpenOptions {
     pub inquire: bool,
     /// MQOO_SET: to inhibit gets or puts (MQSET).
     pub set: bool,
-    /// What puts by the handle may say of who their message is from.
+    /// What puts by the handle may say of who their message is from: nothing, or what is [`Context::Identity`] or [`Context::All`].
     pub context: Context,
+    /// What they may pass on of that, of a message that was got: nothing, [`Context::PassIdentity`] or [`Context::PassAll`].
+    pub passes: Context,
     /// MQOO_ALTERNATE_USER_AUTHORITY: leave is asked for it, and the rights stay those of the session's user.
     pub alternate_user: bool,
 }
 
-/// What is set of the context of a message, beside what its session says (MQOO_SET_*, MQPMO_SET_*).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Who says what of the context of a message, beside what its session says (MQOO_SET_*, MQOO_PASS_*, MQPMO_*_CONTEXT).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Context {
     /// MQPMO_DEFAULT_CONTEXT: nothing; what the message does not say itself comes from the session.
     #[default]
     Default,
+    /// MQPMO_NO_CONTEXT: nobody says anything.
+    Blank,
+    /// What is [`Context::Identity`], of a message that was got.
+    PassIdentity,
+    /// What is [`Context::All`], of a message that was got.
+    PassAll,
     /// Whose message it is: user, accounting token, application's data of it.
     Identity,
     /// That, and which program put it.
@@ -140,7 +148,7 @@ pub struct Put {
     pub producer: Option<ProducerSequence>,
     /// What cannot be placed goes to the dead-letter queue with an MQDLH; outside syncpoint only.
     pub dead_letter: bool,
-    /// What the program asks leave to say of its context. Over gRPC no leave is asked for it.
+    /// What the program asks leave to say of its context, which the message says already. Over gRPC no leave is asked for it.
     pub context: Context,
 }
 

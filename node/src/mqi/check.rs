@@ -106,19 +106,37 @@ impl OpenOptions {
         Ok(())
     }
 
-    /// Whether a put by this handle may set so much of its context.
+    /// What a put to a queue without a handle (MQPUT1) is opened for.
+    pub fn for_put(context: Context) -> OpenOptions {
+        let output = OpenOptions { output: true, ..OpenOptions::default() };
+        let opened = match context {
+            Context::Default | Context::Blank => output,
+            Context::PassIdentity | Context::PassAll => OpenOptions { passes: context, ..output },
+            Context::Identity | Context::All => OpenOptions { context, ..output },
+        };
+        debug_assert_eq!(opened.check_context(context), Ok(()), "it may do what it is opened for");
+        opened
+    }
+
+    /// Whether a put by this handle may say so much of its context, or pass it on. Who may set may pass on as much.
     ///
     /// # Errors
-    /// 2095, 2096.
+    /// 2093, 2094, 2095, 2096.
     pub fn check_context(&self, context: Context) -> Result<(), Reason> {
-        if context <= self.context {
-            return Ok(());
-        }
-        debug_assert_ne!(context, Context::Default, "what the session says of itself needs no leave");
-        match context {
-            Context::All => Err(Reason::NotOpenForSetAll),
-            _ => Err(Reason::NotOpenForSetIdent),
-        }
+        let (sets, passes) = (self.context, self.passes);
+        let (may, otherwise) = match context {
+            Context::Default | Context::Blank => return Ok(()),
+            Context::PassIdentity => {
+                (passes != Context::Default || sets != Context::Default, Reason::NotOpenForPassIdent)
+            }
+            Context::PassAll => {
+                (passes == Context::PassAll || sets == Context::All, Reason::NotOpenForPassAll)
+            }
+            Context::Identity => (sets != Context::Default, Reason::NotOpenForSetIdent),
+            Context::All => (sets == Context::All, Reason::NotOpenForSetAll),
+        };
+        debug_assert!(may || sets != Context::All, "who may set everything may do anything less");
+        may.then_some(()).ok_or(otherwise)
     }
 }
 
@@ -349,6 +367,14 @@ mod tests {
         assert_eq!(inquires.check_selector().unwrap_err().reason.number(), 2516);
         assert_eq!(sets_identity.check_context(Context::Identity), Ok(()));
         assert_eq!(sets_identity.check_context(Context::All), Err(Reason::NotOpenForSetAll));
+        assert_eq!(sets_identity.check_context(Context::PassIdentity), Ok(()));
+        assert_eq!(sets_identity.check_context(Context::PassAll), Err(Reason::NotOpenForPassAll));
+        let passes = OpenOptions { context: Context::Default, passes: Context::PassAll, ..sets_identity };
+        assert_eq!(passes.check_context(Context::PassAll), Ok(()));
+        assert_eq!(passes.check_context(Context::PassIdentity), Ok(()));
+        assert_eq!(passes.check_context(Context::Identity), Err(Reason::NotOpenForSetIdent));
+        assert_eq!(inquires.check_context(Context::PassIdentity), Err(Reason::NotOpenForPassIdent));
+        assert_eq!(inquires.check_context(Context::Blank), Ok(()));
         assert_eq!(inquires.check_context(Context::Identity), Err(Reason::NotOpenForSetIdent));
         assert_eq!(Wait::of_ms(-2).unwrap_err().reason, Reason::WaitIntervalError);
         assert_eq!(Wait::of_ms(-1), Ok(Wait::Forever));

@@ -21,6 +21,10 @@ pub enum Access {
     Inquire,
     /// +set
     Set,
+    /// +passid
+    PassIdentityContext,
+    /// +passall
+    PassAllContext,
     /// +setid
     SetIdentityContext,
     /// +setall

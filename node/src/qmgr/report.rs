@@ -76,6 +76,7 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
     rest.put_application_type = native::MQAT_QMGR;
     rest.put_application_name = queue_manager.as_str().chars().take(APPLICATION_NAME_MAX).collect();
     rest.application_origin_data.clear();
+    rest.put_date_and_time = None;
     rest.original_length = rest.original_length.or(u32::try_from(original.body.len()).ok());
     let mut descriptor = original.descriptor.clone();
     descriptor.set_rest(&rest);

@@ -28,6 +28,8 @@ fn asked(options: OpenOptions) -> Vec<Access> {
         (options.browse, Access::Browse),
         (options.inquire, Access::Inquire),
         (options.set, Access::Set),
+        (options.passes == Context::PassIdentity, Access::PassIdentityContext),
+        (options.passes == Context::PassAll, Access::PassAllContext),
         (options.context == Context::Identity, Access::SetIdentityContext),
         (options.context == Context::All, Access::SetAllContext),
     ];

@@ -152,8 +152,7 @@ impl Replica {
             Call::Open { queue, options, .. } => self.may_open(session, queue, *options),
             Call::OpenManager { options, .. } => self.may_open_as(session, Object::QueueManager, *options),
             Call::Put(Put { to: PutTarget::Queue(queue), context, .. }) => {
-                let options = OpenOptions { output: true, context: *context, ..OpenOptions::default() };
-                self.may_open(session, queue, options)
+                self.may_open(session, queue, OpenOptions::for_put(*context))
             }
             Call::Close { handle, close } if *close != CloseOption::Keep => {
                 self.may_delete_by(session, *handle)

@@ -198,8 +198,11 @@ impl Replica {
         }
         match self.state.definition_of(queue).number(DEFTYPE) {
             PERMANENT_DYNAMIC => {}
-            // Whoever made it decides.
-            TEMPORARY_DYNAMIC => return Ok(()),
+            TEMPORARY_DYNAMIC => {
+                let detail =
+                    "A temporary dynamic queue goes with the handle that made it, and with no other.";
+                return Err(Refusal::because(Reason::OptionNotValidForType, detail));
+            }
             _ => {
                 let detail = "Only dynamic queues are deleted with their handle.";
                 return Err(Refusal::because(Reason::OptionNotValidForType, detail));

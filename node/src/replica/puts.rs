@@ -28,6 +28,7 @@ struct LetIn {
     /// By which it came.
     handle: Option<HandleId>,
     logical_order: bool,
+    context: Context,
 }
 
 impl LetIn {
@@ -48,6 +49,8 @@ fn is_the_programs_own(reason: Reason) -> bool {
         reason,
         Reason::HobjError
             | Reason::NotOpenForOutput
+            | Reason::NotOpenForPassAll
+            | Reason::NotOpenForPassIdent
             | Reason::NotOpenForSetAll
             | Reason::NotOpenForSetIdent
             | Reason::MsgTooBigForQMgr
@@ -99,8 +102,9 @@ impl Replica {
         let alias = alias.filter(|_| dead_lettered.is_none());
         let producer = put.producer;
         let warning = dead_lettered.or(lowered).or(unknown);
+        let (as_queue, context) = (false, put.context);
         let let_in =
-            LetIn { queue, message, producer, syncpoint, warning, as_queue: false, handle, logical_order };
+            LetIn { queue, message, producer, syncpoint, warning, as_queue, handle, logical_order, context };
         self.place(session, token, let_in, alias);
     }
 
@@ -228,7 +232,11 @@ impl Replica {
             self.note_group(session, &put);
         }
         let Some(context) = self.sessions.get(session).map(|state| &state.context) else { return };
-        put.message.descriptor.set_default_context(context);
+        match put.context {
+            Context::Default => put.message.descriptor.set_default_context(context),
+            Context::PassIdentity | Context::Identity => put.message.descriptor.set_default_origin(context),
+            Context::Blank | Context::PassAll | Context::All => {}
+        }
         let unique = self.name_message(&mut put.message);
         self.stats.puts += 1;
         self.stats.put_bytes += put.message.body.len() as u64;

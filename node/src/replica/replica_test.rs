@@ -932,6 +932,25 @@ fn who_deletes_with_a_handle_is_in_the_log_and_who_defined_is_kept() {
     assert!(by_joe(&alone.replica.state.catalog().get(&made).unwrap().altered_by));
 }
 
+#[test]
+fn a_temporary_queue_goes_with_the_handle_that_made_it_and_with_no_other() {
+    let mut alone = Alone::new();
+    define(&mut alone, ObjectKind::ModelQueue, "MODEL", &[("DEFTYPE", "TEMPDYN")]);
+    let (dynamic, inquire) = ("MADE".to_string(), OpenOptions { inquire: true, ..OpenOptions::default() });
+    let (handle, queue) = (HandleId(7), name("MODEL"));
+    alone.ok(APP, Call::Open { handle, queue, options: inquire, dynamic, selector: None });
+    for session in [APP, OTHER] {
+        alone.ok(session, opening(8, "MADE", inquire));
+        for close in [CloseOption::Delete, CloseOption::Purge] {
+            let refused = alone.call(session, Call::Close { handle: HandleId(8), close });
+            assert_eq!(refused.reason, Reason::OptionNotValidForType);
+        }
+        alone.ok(session, Call::Close { handle: HandleId(8), close: CloseOption::Keep });
+    }
+    alone.ok(APP, Call::Close { handle, close: CloseOption::Purge });
+    assert_eq!(alone.call(APP, opening(8, "MADE", inquire)).reason, Reason::UnknownObjectName);
+}
+
 /// Opens it under the handle.
 fn opening(handle: u32, queue: &str, options: OpenOptions) -> Call {
     let (handle, queue, dynamic) = (HandleId(handle), name(queue), String::new());
@@ -1037,6 +1056,10 @@ fn context_is_set_by_handles_that_were_opened_for_it() {
     alone.ok(APP, by(8, Context::All));
     assert_eq!(alone.call(APP, by(7, Context::All)).reason, Reason::NotOpenForSetAll);
     assert_eq!(alone.call(APP, by(HANDLE.0, Context::Identity)).reason, Reason::NotOpenForSetIdent);
+    assert_eq!(alone.call(APP, by(HANDLE.0, Context::PassAll)).reason, Reason::NotOpenForPassAll);
+    assert_eq!(alone.call(APP, by(7, Context::PassAll)).reason, Reason::NotOpenForPassAll);
+    alone.ok(APP, by(7, Context::PassIdentity));
+    alone.ok(APP, by(8, Context::PassAll));
 }
 
 #[test]

@@ -358,6 +358,7 @@ fn check_lengths(wire: &wire::Descriptor) -> Result<(), WrongDescriptor> {
         ("application_identity_data", wire.application_identity_data.len(), 32),
         ("put_application_name", wire.put_application_name.len(), 28),
         ("application_origin_data", wire.application_origin_data.len(), 4),
+        ("put_date_and_time", wire.put_date_and_time.as_ref().map_or(0, String::len), 16),
     ];
     match fields.into_iter().find(|(_, length, most)| length > most) {
         Some((name, _, most)) => Err(WrongDescriptor { reason: Reason::MdError, field: Some((name, most)) }),
@@ -546,6 +547,14 @@ impl Descriptor {
         left
     }
 
+    /// PutDate and PutTime: when it was put, unless its program said something else of it, which is `rest`'s.
+    pub fn date_and_time(&self, rest: &wire::Descriptor) -> (String, String) {
+        let Some(said) = &rest.put_date_and_time else { return self.put_at.date_and_time() };
+        let (date, time): (String, String) = (said.chars().take(8).collect(), said.chars().skip(8).collect());
+        debug_assert!(time.chars().count() <= 8, "a date and a time have sixteen characters at most");
+        (date, time)
+    }
+
     /// The fields that have no place of their own here.
     pub fn rest(&self) -> wire::Descriptor {
         // It was encoded by us, or came through the checksums of log and store.
@@ -578,6 +587,17 @@ impl Descriptor {
             rest.put_application_name.clone_from(&context.put_application_name);
         }
         self.set_rest(&rest);
+    }
+
+    /// The same where the program has said whose message it is, and maybe that it is nobody's: only which program put it comes from the
+    /// session.
+    pub fn set_default_origin(&mut self, context: &DefaultContext) {
+        let mut rest = self.rest();
+        if rest.put_application_name.is_empty() {
+            rest.put_application_name.clone_from(&context.put_application_name);
+            self.set_rest(&rest);
+        }
+        debug_assert_eq!(self.rest().user_identifier, rest.user_identifier, "whose it is was said");
     }
 
     /// Ready to be written as a `Descriptor` of the wire, with a backout count of its own.

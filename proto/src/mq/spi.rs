@@ -1,4 +1,4 @@
-//! SPI calls: what clients ask beside the MQI. They use three of them, QUERY, OPEN and RESERVE.
+//! SPI calls: what clients ask beside the MQI. They use four of them, QUERY, OPEN, RESERVE and NOTIFY.
 //!
 //! ```text
 //!   verb  version  length hint     "SPxU" 1 12     "SPxI" or "SPxO", version, length of it with its contents, contents
@@ -12,6 +12,7 @@ use super::wire::{Malformed, Raw, Reader, Writer, layout};
 pub mod verb {
     pub const QUERY: u32 = 1;
     pub const RESERVE: u32 = 6;
+    pub const NOTIFY: u32 = 11;
     pub const OPEN: u32 = 12;
 }
 
@@ -37,6 +38,8 @@ pub enum Body {
     Open(Open),
     ReserveRequest(ReserveRequest),
     ReserveReply(ReserveReply),
+    NotifyRequest(NotifyRequest),
+    NotifyReply,
     /// Of a verb that is not known here.
     Other(Bytes),
 }
@@ -74,6 +77,17 @@ layout! {
         /// Of a big-endian number in the id.
         increment_offset: u32, 1;
         first: Raw<24>, 1;
+    }
+}
+
+layout! {
+    /// Ends the get that waits in a connection, from another thread of its program.
+    NotifyRequest {
+        /// 1, from the clients that were seen.
+        options: u32, 1;
+        /// 2107 (MQRC_XWAIT_CANCELED), from them.
+        reason: u32, 1;
+        connection_id: Raw<24>, 1;
     }
 }
 
@@ -115,6 +129,14 @@ impl Spi {
             verb::RESERVE => {
                 Spi::read_heads(from, b"SPRU", b"SPRI")?;
                 Body::ReserveRequest(ReserveRequest::read_fields(from, 1)?)
+            }
+            verb::NOTIFY if is_reply => {
+                Spi::read_heads(from, b"SPNU", b"SPNO")?;
+                Body::NotifyReply
+            }
+            verb::NOTIFY => {
+                Spi::read_heads(from, b"SPNU", b"SPNI")?;
+                Body::NotifyRequest(NotifyRequest::read_fields(from, 1)?)
             }
             _ => Body::Other(from.rest()),
         };
@@ -159,6 +181,11 @@ impl Spi {
                 Spi::write_heads(into, b"SPRU", b"SPRO", 1, HEAD_BYTES + 32);
                 reply.write_fields(into, 1);
             }
+            Body::NotifyRequest(request) => {
+                Spi::write_heads(into, b"SPNU", b"SPNI", 1, HEAD_BYTES + 32);
+                request.write_fields(into, 1);
+            }
+            Body::NotifyReply => Spi::write_heads(into, b"SPNU", b"SPNO", 1, HEAD_BYTES),
             Body::Other(bytes) => into.bytes(bytes),
         }
     }

@@ -37,6 +37,7 @@ fn run(bytes: &[u8]) {
                     socket.on_converted(id, token, conversion.run(), WallTime(0));
                 }
                 Ask::Translate => socket.translate(id, WallTime(0)),
+                Ask::EndWaits(unique) => socket.end_waits(unique, WallTime(0)),
                 Ask::Disconnect => {}
             }
         }

@@ -163,7 +163,7 @@ fn next_command() -> Call {
     })
 }
 
-/// MQPUT1, with the whole context of the message.
+/// MQPUT1. What the message does not say of its context comes from the session.
 pub fn put(queue: ObjectName, message: Message, syncpoint: bool) -> Call {
     Call::Put(Put {
         to: PutTarget::Queue(queue),
@@ -172,7 +172,7 @@ pub fn put(queue: ObjectName, message: Message, syncpoint: bool) -> Call {
         logical_order: false,
         producer: None,
         dead_letter: false,
-        context: Context::All,
+        context: Context::Default,
     })
 }
 

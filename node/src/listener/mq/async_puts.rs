@@ -17,6 +17,10 @@ pub(super) struct AsyncPuts {
     first: Option<NotWell>,
     /// Asked of the replica and not answered.
     pub under_way: usize,
+    /// A persistent one of the unit of work failed: it cannot be committed.
+    pub spoils_unit: bool,
+    /// The end of a unit of work (MQCMIT, MQBACK, MQDISC) that waits until all of it are known.
+    pub ending: Option<Header>,
     /// Waits for these.
     pub asked: Option<(Header, WireCall)>,
 }
@@ -59,6 +63,7 @@ impl AsyncPuts {
                 sts.resolved_queue_manager = sts.object_queue_manager;
             }
         }
-        *self = AsyncPuts { under_way: self.under_way, ..AsyncPuts::default() };
+        let AsyncPuts { under_way, spoils_unit, ending, .. } = std::mem::take(self);
+        *self = AsyncPuts { under_way, spoils_unit, ending, ..AsyncPuts::default() };
     }
 }

@@ -3,19 +3,20 @@
 use bytes::Bytes;
 use trimaran_proto::mq::Malformed;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::{completion, reason};
+use trimaran_proto::mq::constants::completion::WARNING;
+use trimaran_proto::mq::constants::reason;
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::wire::Reader;
 
 use super::conversation::{Arriving, Conversation, Who, fail};
 use super::conversion::{Conversion, Converted, Told, Wanted};
-use super::convert::{Code, Sum};
+use super::convert::{self, Code, Sum};
 use super::desk::Desk;
 use super::handles::Object;
 use super::unanswered::Waiting;
 use super::{messages, objects};
-use crate::mqi::{Call, Completion, Data};
-use crate::types::{CompletionCode, Reason, Token};
+use crate::mqi::{Completion, Data};
+use crate::types::{CompletionCode, Token};
 
 /// Structures and strings that a call may have beside its data.
 const CALL_BYTES_MORE: usize = 64 * 1024;
@@ -76,7 +77,7 @@ impl Conversation {
             return fail(desk, &header, call, reason::HCONN_ERROR);
         }
         match header.segment {
-            types::DISC => self.on_disconnect(desk, header),
+            types::DISC | types::CMIT | types::BACK => self.end_unit(desk, header),
             types::OPEN => self.on_open(desk, header, call),
             types::SPI => self.on_spi(desk, header, call),
             types::CLOSE => self.on_close(desk, header, call),
@@ -85,18 +86,6 @@ impl Conversation {
             types::INQ => self.on_inquire(desk, header, call),
             types::SET => self.on_set(desk, header, call),
             types::STAT => self.on_stat(desk, header, call),
-            types::CMIT => {
-                self.end_unit();
-                self.ask(
-                    desk,
-                    Call::Commit { unit: None, units_decided: None },
-                    Waiting::Simple { header, handle: 0 },
-                );
-            }
-            types::BACK => {
-                self.end_unit();
-                self.ask(desk, Call::Backout, Waiting::Simple { header, handle: 0 });
-            }
             _ => fail(
                 desk,
                 &header,
@@ -150,7 +139,7 @@ impl Conversation {
 
     fn on_answer(&mut self, desk: &mut Desk<'_>, token: Token, completion: Completion, told: Told) {
         let Some(waiting) = self.waiting.take(token) else { return };
-        let (code, reason) = (completion.code as i32, completion.reason.number() as Code);
+        let (code, why) = (completion.code as i32, completion.reason.number() as Code);
         match waiting {
             Waiting::Nobody => {}
             Waiting::Open { header, call } => self.opened(desk, &header, call, completion),
@@ -158,8 +147,14 @@ impl Conversation {
             Waiting::Put { header, call, queue } => {
                 self.on_placed(desk, &header, call, queue.as_ref(), completion);
             }
-            Waiting::AsyncPut { queue } => self.on_async_placed(desk, completion.code, reason, queue),
+            Waiting::AsyncPut { queue, is_of_unit } => {
+                self.on_async_placed(desk, (completion.code, why), queue, is_of_unit);
+            }
             Waiting::Get { header, call, queue } => {
+                if let (Data::Got { message, .. }, WireBody::Get(asked)) = (&completion.data, &call.body) {
+                    let is_browse = convert::is_browse(asked.gmo.options);
+                    self.objects.note_got(call.handle, &message.descriptor, is_browse);
+                }
                 messages::got(desk, &header, call, queue.as_ref(), (completion, told));
             }
             Waiting::Message { handle, is_ahead } => {
@@ -167,13 +162,17 @@ impl Conversation {
                 self.on_message(desk, handle, token, (completion, told));
             }
             Waiting::Simple { header, handle } => {
-                desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
+                let call = WireCall { completion: code, reason: why, handle, ..WireCall::default() };
+                desk.reply(&header, call);
             }
-            Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
-            Waiting::BackedOut { header } if !completion.is_failed() => {
-                self.disconnect(desk, &header, completion::WARNING, Reason::BackedOut.number() as Code);
+            Waiting::Disconnect { header, backed_out: true } if !completion.is_failed() => {
+                self.disconnect(desk, &header, WARNING, reason::BACKED_OUT);
             }
-            Waiting::BackedOut { header } => self.disconnect(desk, &header, code, reason),
+            Waiting::Disconnect { header, .. } => self.disconnect(desk, &header, code, why),
+            Waiting::BackedOut { header } => {
+                let code = if completion.is_failed() { why } else { reason::BACKED_OUT };
+                fail(desk, &header, WireCall::default(), code);
+            }
             Waiting::Close { header, handle } => self.closed(desk, &header, handle, &completion),
         }
         self.note_ended(desk, token);

@@ -29,6 +29,7 @@ use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::intake::Intake;
 use super::socket::Socket;
+use super::waits::{Entry, Told, Waits};
 use crate::mqi::{Call, ChannelTerms, Completion, Identity, Refusal};
 use crate::replica::{Delivery, answer_bytes};
 use crate::types::definition::Tongue;
@@ -68,6 +69,8 @@ pub struct Driver<IO> {
     retry_at: Option<Instant>,
     intake: Intake,
     links: BTreeMap<u32, Open>,
+    /// Which of its connections are not to wait any longer.
+    told: Told,
     /// Text that is converted elsewhere, and what is held for it.
     conversions: JoinSet<Option<Done>>,
     /// What is written to the client.
@@ -97,6 +100,7 @@ struct Open {
     arrived: std::vec::IntoIter<(Token, Completion)>,
     /// The one before them waits for its text.
     converting: Option<AbortHandle>,
+    entry: Entry,
     _admission: Admission,
 }
 
@@ -117,6 +121,8 @@ impl Drop for Open {
 enum Wake {
     Delivery(u32, Option<Delivery>),
     Converted(Option<Done>),
+    /// A connection is to wait no longer.
+    EndWaits(u64),
     /// Others had their turn.
     GoOn,
     /// The queue manager ends the instance of the channel.
@@ -130,7 +136,8 @@ enum Wake {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
-    pub fn new(listener: Listener, gate: Gate, io: Guarded<IO>, socket: Socket) -> Driver<IO> {
+    /// `waits` are those of the listener.
+    pub fn new(listener: Listener, gate: Gate, io: Guarded<IO>, socket: Socket, waits: &Waits) -> Driver<IO> {
         let received = BytesMut::new();
         let links = BTreeMap::new();
         let intake = Intake::new(listener.account.clone());
@@ -146,6 +153,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             retry_at: None,
             intake,
             links,
+            told: waits.socket(),
             conversions: JoinSet::new(),
             unread,
             answered: Vec::new(),
@@ -183,12 +191,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 self.quiet.as_mut().reset(quiet_at);
             }
             let wake = {
-                let Driver { io, received, links, instance, ending, conversions, quiet, .. } = &mut self;
+                let Driver { io, received, links, told, instance, ending, conversions, quiet, .. } =
+                    &mut self;
                 received.reserve(READ_BYTES);
                 tokio::select! {
                     biased;
                     () = &mut closing => break,
                     (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
+                    unique = told.next() => Wake::EndWaits(unique),
                     Some(converted) = conversions.join_next() => match converted {
                         Ok(converted) => Wake::Converted(converted),
                         Err(ended) if ended.is_cancelled() => Wake::Look,
@@ -217,6 +227,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     self.take_delivery(id, delivery);
                     self.answer(id);
                 }
+                Wake::EndWaits(unique) => self.socket.end_waits(unique, now()),
                 Wake::Converted(None) => self.socket.on_session_ended(),
                 Wake::Converted(Some((id, token, converted, _held))) => {
                     self.socket.on_converted(id, token, converted, now());
@@ -312,6 +323,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 match ask {
                     Ask::Call(token, call) => calls.push((token, call)),
                     Ask::Convert(token, conversion) => self.convert(id, token, conversion),
+                    Ask::EndWaits(unique) => {
+                        let user = self.links.get(&id).map(|open| open.link.terms().user.as_str());
+                        user.into_iter().for_each(|user| self.told.end(unique, user));
+                    }
                     Ask::Translate => self.translate(id, closing.as_mut()).await?,
                     Ask::Instance(channel) => self.begin_instance(&channel, closing.as_mut()).await?,
                     Ask::Connect(asked) => self.connect(id, asked, closing.as_mut()).await?,
@@ -448,8 +463,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let opened = self.open(&asked, closing).await?;
         let opened = match opened {
             Ok(open) => {
+                let unique = open.entry.unique();
                 self.links.insert(id, open);
-                Ok(unique())
+                Ok(unique)
             }
             Err((reason, why)) => {
                 let code = reason.number() as Code;
@@ -494,7 +510,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(match opened {
             Ok(link) => {
                 let arrived = Vec::new().into_iter();
-                Ok(Open { link, arrived, converting: None, _admission: admission })
+                let entry = self.told.add(unique(), &link.terms().user);
+                Ok(Open { link, arrived, converting: None, entry, _admission: admission })
             }
             Err(unserved) => {
                 let refusal = Refusal::from(*unserved.refusal);
@@ -648,7 +665,7 @@ mod tests {
         let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
         let terms = Terms::new(ObjectName::new("QM").unwrap(), "demo");
         let socket = Socket::new(Arc::new(terms), 1, [7; 12], None);
-        let driver = Driver::new(node.listener.clone(), gate, io, socket);
+        let driver = Driver::new(node.listener.clone(), gate, io, socket, &Waits::default());
         let began = Instant::now();
         let driven = tokio::spawn(driver.run(std::future::pending()));
         // No segment: the answer is a STATUS, which does not fit into the line.
@@ -670,11 +687,12 @@ mod tests {
         let gate = Gate::new(&node.listener);
         let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
         let (socket, mut put) = long_put(900_000);
-        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, socket);
+        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, socket, &Waits::default());
         let admission = gate.admit(Client::new(None, Identity::of("test"))).unwrap();
         let link = Link::open(&node.listener, &admission.client, "QM", String::new()).await.unwrap();
         let arrived = Vec::new().into_iter();
-        driver.links.insert(1, Open { link, arrived, converting: None, _admission: admission });
+        let entry = driver.told.add(1, &link.terms().user);
+        driver.links.insert(1, Open { link, arrived, converting: None, entry, _admission: admission });
         let driven = tokio::spawn(driver.run(std::future::pending()));
         put.extend_from_slice(b"T");
         far.write_all(&put).await.unwrap();
@@ -692,7 +710,9 @@ mod tests {
         let socket = agreed();
         assert!(socket.agreed().is_some() && !socket.is_connected());
         let began = Instant::now();
-        Driver::new(node.listener.clone(), gate, io, socket).run(std::future::pending()).await;
+        Driver::new(node.listener.clone(), gate, io, socket, &Waits::default())
+            .run(std::future::pending())
+            .await;
         assert_eq!(began.elapsed(), CONNECT_WITHIN);
         drop(far);
     }
@@ -739,7 +759,7 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(1 << 20);
         let gate = Gate::new(&node.listener);
         let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
-        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, agreed());
+        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, agreed(), &Waits::default());
         let admission = gate.admit(Client::new(None, Identity::of("test"))).unwrap();
         let channel = Some(ObjectName::new("C").unwrap());
         let of_channel = Client::new(None, Identity { channel, ..Identity::of("test") });
@@ -750,7 +770,8 @@ mod tests {
         node.close_all.send(Reason::QMgrQuiescing).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let arrived = Vec::new().into_iter();
-        driver.links.insert(1, Open { link, arrived, converting: None, _admission: admission });
+        let entry = driver.told.enter(unique());
+        driver.links.insert(1, Open { link, arrived, converting: None, entry, _admission: admission });
         driver.instance = Some(instance);
         driver.run(std::future::pending()).await;
         assert_eq!(node.listener.counters.figures().answers_sent, 1);
@@ -766,7 +787,7 @@ mod tests {
         let gate = Gate::new(&node.listener);
         let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
         let (socket, put) = long_put(900_000);
-        let driver = Driver::new(node.listener.clone(), gate, io, socket);
+        let driver = Driver::new(node.listener.clone(), gate, io, socket, &Waits::default());
         let began = Instant::now();
         let driven = tokio::spawn(driver.run(std::future::pending()));
         far.write_all(&put[..500_000]).await.unwrap();

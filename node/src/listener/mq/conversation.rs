@@ -17,7 +17,7 @@ use super::async_puts::AsyncPuts;
 use super::conversion::Conversion;
 use super::convert::{Code, Sum};
 use super::desk::{Ask, Connect, Desk};
-use super::handles::Handles;
+use super::handles::{Handles, Object};
 use super::intake::Unfinished;
 use super::reading::Reading;
 use super::unanswered::{Opening, Unanswered, Waiting};
@@ -196,24 +196,68 @@ impl Conversation {
         desk.reply(&header, call);
     }
 
-    pub(super) fn on_disconnect(&mut self, desk: &mut Desk<'_>, header: Header) {
-        if self.in_unit && self.objects.readings().any(Reading::is_under_way) {
+    /// MQCMIT, MQBACK, or MQDISC, which commits. What nobody waited for is known before: a unit of work of which a persistent message
+    /// could not be put is backed out, and so is one that ends with its connection and has a message that no program has seen.
+    pub(super) fn end_unit(&mut self, desk: &mut Desk<'_>, header: Header) {
+        let is_disconnect = header.segment == types::DISC;
+        if self.async_puts.under_way > 0 {
+            self.async_puts.ending = Some(header);
+            return;
+        }
+        if is_disconnect && self.in_unit && self.objects.readings().any(Reading::is_under_way) {
             self.objects.readings_mut().for_each(Reading::end_with_connection);
             for handle in self.objects.all().collect::<Vec<_>>() {
                 self.cancel_gets(desk, handle);
             }
             self.disconnecting = Some(header);
-        } else if self.has_unseen_in_unit() {
-            // No program has decided about it.
-            self.end_unit();
-            self.ask(desk, Call::Backout, Waiting::BackedOut { header });
-        } else if self.in_unit {
-            // The normal end of a connection commits.
-            self.end_unit();
-            self.ask(desk, Call::Commit { unit: None, units_decided: None }, Waiting::Disconnect { header });
-        } else {
-            self.disconnect(desk, &header, completion::OK, reason::NONE);
+            return;
         }
+        let is_backout = header.segment == types::BACK;
+        let is_spoilt = std::mem::take(&mut self.async_puts.spoils_unit);
+        let is_unseen = is_disconnect && self.has_unseen_in_unit();
+        let has_unit = self.in_unit || is_spoilt || is_unseen;
+        let backed_out = (is_spoilt || is_unseen) && !is_backout;
+        self.forget_unit();
+        let call = match backed_out || is_backout {
+            true => Call::Backout,
+            false => Call::Commit { unit: None, units_decided: None },
+        };
+        let waiting = match header.segment {
+            types::DISC if !has_unit => return self.disconnect(desk, &header, completion::OK, reason::NONE),
+            types::DISC => Waiting::Disconnect { header, backed_out },
+            _ if backed_out => Waiting::BackedOut { header },
+            _ => Waiting::Simple { header, handle: 0 },
+        };
+        self.ask(desk, call, waiting);
+    }
+
+    /// Another thread of the program, or another connection of it, wants the get that waits here to end (the SPI's NOTIFY).
+    pub(super) fn on_notify(&mut self, desk: &mut Desk<'_>, connection: &[u8; 24]) {
+        match *connection == connection_id(desk, self.unique) {
+            true => self.end_waits(desk),
+            false => desk.ask(Ask::EndWaits(unique_of(connection))),
+        }
+    }
+
+    /// Ends the wait of what its program waits for; callbacks stay.
+    pub fn end_waits(&mut self, desk: &mut Desk<'_>) {
+        let gets: Vec<Token> = self.waiting.gets().collect();
+        for token in gets {
+            self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
+        }
+        let handles: Vec<i32> = self.objects.all().collect();
+        for handle in handles {
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle)
+                && reading.end_wait()
+            {
+                self.cancel_gets(desk, handle);
+            }
+        }
+    }
+
+    /// Whether this is the connection with this `unique` of [`Conversation::on_connected`].
+    pub fn is(&self, unique: u64) -> bool {
+        self.is_connected() && self.unique == unique
     }
 
     /// Whether messages are in the unit of work that were sent before a program asked for them, and that none may have seen.
@@ -222,7 +266,7 @@ impl Conversation {
     }
 
     /// The unit of work is committed or backed out.
-    pub(super) fn end_unit(&mut self) {
+    fn forget_unit(&mut self) {
         (self.in_unit, self.unseen_closed) = (false, false);
         self.objects.readings_mut().for_each(Reading::end_unit);
     }
@@ -237,6 +281,7 @@ impl Conversation {
         self.ahead = 0;
         self.paused.clear();
         self.converting = None;
+        self.async_puts = AsyncPuts::default();
     }
 }
 
@@ -285,6 +330,12 @@ fn connection_id(desk: &Desk<'_>, unique: u64) -> [u8; 24] {
     let mut id = message_id(desk, unique, 0);
     id[3] = b'C';
     id
+}
+
+/// The `unique` of a connection id.
+fn unique_of(connection_id: &[u8; 24]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *connection_id;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// An id as queue managers make them: "AMQ ", twelve characters of the name, and eight bytes of its own.

@@ -31,7 +31,12 @@ pub const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_
 pub const ENCODING: i32 = native::ENCODING;
 
 /// What a put says of its message. Ids that the put wants new are left empty, and the queue manager makes them.
-pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descriptor, Code> {
+pub fn descriptor(
+    md: &Md,
+    options: u32,
+    context: Context,
+    application_type: i32,
+) -> Result<Descriptor, Code> {
     let expiry = match md.expiry {
         -1 => None,
         1.. => Some(md.expiry as u32),
@@ -83,12 +88,14 @@ pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descri
         wire.message_flags = md.message_flags;
         wire.original_length = u32::try_from(md.original_length).ok();
     }
-    if options & (put::SET_IDENTITY_CONTEXT | put::SET_ALL_CONTEXT) != 0 {
+    if context != Context::Default {
         wire.user_identifier = md.user.text();
         wire.accounting_token = Bytes::copy_from_slice(&md.accounting_token.0);
         wire.application_identity_data = md.identity_data.text();
     }
-    if options & put::SET_ALL_CONTEXT != 0 {
+    if says_origin(context) {
+        let said = format!("{:<8}{}", md.put_date.text(), md.put_time.text());
+        wire.put_date_and_time = Some(said.trim_end().to_string());
         wire.put_application_type = md.put_application_type as u32;
         wire.put_application_name = md.put_application.text();
         wire.application_origin_data = md.origin_data.text();
@@ -99,7 +106,8 @@ pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descri
 /// The MQMD of a message that is got.
 pub fn md(descriptor: &Descriptor, version: u32) -> Md {
     let rest = descriptor.rest();
-    let (put_date, put_time) = date_and_time(descriptor.put_at);
+    let (put_date, put_time) = descriptor.date_and_time(&rest);
+    let (put_date, put_time) = (Text::new(&put_date), Text::new(&put_time));
     Md {
         version,
         report: descriptor.report.0,
@@ -151,6 +159,15 @@ pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
         return Err(reason::OPTIONS_ERROR);
     }
     let has = |bit| options & bit != 0;
+    if has(open::SAVE_ALL_CONTEXT) && inputs == 0 {
+        return Err(reason::OPTIONS_ERROR);
+    }
+    let one = |all, identity, (if_all, if_identity): (Context, Context)| match (has(all), has(identity)) {
+        (true, _) => if_all,
+        (false, true) => if_identity,
+        (false, false) => Context::Default,
+    };
+    let (sets, passes) = ((Context::All, Context::Identity), (Context::PassAll, Context::PassIdentity));
     Ok(OpenOptions {
         output: has(open::OUTPUT),
         input: inputs > 0,
@@ -159,27 +176,26 @@ pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
         browse: has(open::BROWSE),
         inquire: has(open::INQUIRE),
         set: has(open::SET),
-        context: context(has(open::SET_IDENTITY_CONTEXT), has(open::SET_ALL_CONTEXT)),
+        context: one(open::SET_ALL_CONTEXT, open::SET_IDENTITY_CONTEXT, sets),
+        passes: one(open::PASS_ALL_CONTEXT, open::PASS_IDENTITY_CONTEXT, passes),
         alternate_user: has(open::ALTERNATE_USER_AUTHORITY),
     })
+}
+
+/// Whether which program put a message is the put's word, and not the session's.
+pub fn says_origin(context: Context) -> bool {
+    matches!(context, Context::Blank | Context::PassAll | Context::All)
+}
+
+/// Whether a get with these options takes no message.
+pub fn is_browse(options: u32) -> bool {
+    options & (get::BROWSE_FIRST | get::BROWSE_NEXT | get::BROWSE_MSG_UNDER_CURSOR) != 0
 }
 
 /// Bytes of an open's selector that will be looked at.
 pub fn selector_bytes(od: &Od) -> usize {
     let length = if od.has_selection() { od.fields.selection.length as usize } else { 0 };
     Some(length).filter(|length| *length <= SELECTION_BYTES_MAX).unwrap_or(0)
-}
-
-fn context(identity: bool, all: bool) -> Context {
-    match (identity, all) {
-        (_, true) => Context::All,
-        (true, false) => Context::Identity,
-        (false, false) => Context::Default,
-    }
-}
-
-pub fn put_context(options: u32) -> Context {
-    context(options & put::SET_IDENTITY_CONTEXT != 0, options & put::SET_ALL_CONTEXT != 0)
 }
 
 /// The message selector of an open, if it has one.
@@ -206,14 +222,8 @@ pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>
 /// A longer SelectionString is a selector that is too long, whatever its characters are: UTF-16 has two bytes for one of UTF-8.
 const SELECTION_BYTES_MAX: usize = 2 * SELECTOR_BYTES_MAX;
 
-/// MQPMO_* that are not done: context from another handle.
-const PUT_NOT_DONE: u32 = put::PASS_IDENTITY_CONTEXT | put::PASS_ALL_CONTEXT;
-
 /// Whether a put is under syncpoint.
 pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
-    if options & PUT_NOT_DONE != 0 {
-        return Err(reason::FUNCTION_NOT_SUPPORTED);
-    }
     match (options & put::SYNCPOINT != 0, options & put::NO_SYNCPOINT != 0) {
         (true, true) => Err(reason::OPTIONS_ERROR),
         (syncpoint, _) => Ok(syncpoint && !planted::is(Bug::ChannelSyncpoint)),
@@ -366,7 +376,7 @@ mod tests {
             original_length: -1,
             ..Md::default()
         };
-        let mut descriptor = descriptor(&put, 0, 28).unwrap();
+        let mut descriptor = descriptor(&put, 0, Context::Default, 28).unwrap();
         descriptor.put_at = WallTime(1_735_734_896_789);
         let got = md(&descriptor, 2);
         assert_eq!((got.put_date.text().as_str(), got.put_time.text().as_str()), ("20250101", "12345678"));
@@ -388,11 +398,14 @@ mod tests {
     fn fields_that_cannot_be_are_refused_with_their_reason() {
         let md =
             Md { version: 1, message_type: 8, expiry: -1, priority: -1, persistence: 2, ..Md::default() };
-        let with = |md: Md| descriptor(&md, 0, 28).unwrap_err();
-        assert!(descriptor(&md, 0, 28).is_ok());
+        let with = |md: Md| descriptor(&md, 0, Context::Default, 28).unwrap_err();
+        assert!(descriptor(&md, 0, Context::Default, 28).is_ok());
         assert_eq!(with(Md { expiry: 0, ..md.clone() }), 2013);
         assert_eq!(with(Md { priority: -2, ..md.clone() }), 2050);
-        assert!(descriptor(&Md { priority: 10, ..md.clone() }, 0, 28).is_ok(), "it is put with a warning");
+        assert!(
+            descriptor(&Md { priority: 10, ..md.clone() }, 0, Context::Default, 28).is_ok(),
+            "it is put with a warning"
+        );
         assert_eq!(with(Md { persistence: 3, ..md.clone() }), 2047);
         assert_eq!(with(Md { message_type: 0, ..md }), 2029);
     }

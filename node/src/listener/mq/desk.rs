@@ -25,6 +25,8 @@ pub enum Ask {
     Convert(Token, Conversion),
     /// The conversation's turn to translate selectors. Answered with `Socket::translate`; nothing else of it is handled before.
     Translate,
+    /// The gets end that wait in the connection of this `unique`, if it is one of the same user.
+    EndWaits(u64),
     /// The session is over; what is not committed is backed out.
     Disconnect,
 }

@@ -2,15 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contexts::Saved;
 use super::reading::Reading;
-use crate::types::ObjectName;
 use crate::types::limits::HANDLES_MAX;
+use crate::types::{Descriptor, ObjectName};
 
 /// What a handle stands for.
 #[derive(Debug)]
 pub(super) enum Object {
     QueueManager,
-    Queue { name: ObjectName, reading: Box<Reading> },
+    Queue {
+        name: ObjectName,
+        reading: Box<Reading>,
+        /// Whose the messages are that were got (MQOO_SAVE_ALL_CONTEXT); None where it is not kept.
+        saved: Option<Box<Saved>>,
+        /// DEFPSIST of the queue.
+        defpsist: bool,
+    },
 }
 
 /// The objects of one connection, [`HANDLES_MAX`] at most, however many the queue manager allows.
@@ -56,6 +64,24 @@ impl Handles {
         match self.objects.get(&handle)? {
             Object::Queue { name, .. } => Some(name.clone()),
             Object::QueueManager => None,
+        }
+    }
+
+    /// What it keeps of whose messages are, if it does.
+    pub fn saved(&self, handle: i32) -> Option<&Saved> {
+        match self.objects.get(&handle)? {
+            Object::Queue { saved, .. } => saved.as_deref(),
+            Object::QueueManager => None,
+        }
+    }
+
+    /// A message was got through it, or browsed.
+    pub fn note_got(&mut self, handle: i32, descriptor: &Descriptor, is_browse: bool) {
+        if let Some(Object::Queue { saved: Some(saved), .. }) = self.objects.get_mut(&handle) {
+            match is_browse {
+                true => saved.note_browse(),
+                false => saved.note(descriptor),
+            }
         }
     }
 

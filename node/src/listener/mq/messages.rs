@@ -8,6 +8,7 @@ use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields};
 use trimaran_proto::mq::segment::{Header, flags, types};
 use trimaran_proto::mq::{Flow, Raw, Text};
 
+use super::contexts;
 use super::conversation::{Conversation, fail, message_id};
 use super::conversion::{Told, Wanted};
 use super::convert::{self, Code, Sum};
@@ -17,7 +18,7 @@ use super::handles::Object;
 use super::objects::{self, what_is_opened};
 use super::reading::{AHEAD_MAX, Reading, Request, Step};
 use super::unanswered::Waiting;
-use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget};
+use crate::mqi::{Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget};
 use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Selection, Token};
 
 /// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
@@ -35,13 +36,14 @@ impl Conversation {
         mut call: WireCall,
         more: (Vec<Bytes>, Sum),
     ) {
+        let is_of_unit = self.is_persistent_in_unit(&call);
         match self.asked_put(desk, &mut call, more) {
             Ok((put, queue)) => {
                 self.in_unit |= put.syncpoint;
                 let waiting = match is_async(&call) {
                     true => {
                         self.async_puts.begin();
-                        Waiting::AsyncPut { queue }
+                        Waiting::AsyncPut { queue, is_of_unit }
                     }
                     false => Waiting::Put { header, call, queue },
                 };
@@ -49,10 +51,22 @@ impl Conversation {
             }
             Err(code) if is_async(&call) => {
                 let queue = self.objects.name_of(call.handle);
+                self.async_puts.spoils_unit |= is_of_unit;
                 self.async_puts.note(CompletionCode::Failed, code, queue);
             }
             Err(code) => fail(desk, &header, call, code),
         }
+    }
+
+    /// Whether a put is part of the unit of work, of a message that is persistent, as far as is known here.
+    fn is_persistent_in_unit(&self, call: &WireCall) -> bool {
+        let WireBody::Put(asked) = &call.body else { return false };
+        let as_queue = || match self.objects.get(call.handle) {
+            Some(Object::Queue { defpsist, .. }) => *defpsist,
+            _ => true,
+        };
+        asked.pmo.options & put::SYNCPOINT != 0
+            && (asked.md.persistence == 1 || (asked.md.persistence == 2 && as_queue()))
     }
 
     fn asked_put(
@@ -76,6 +90,8 @@ impl Conversation {
             None => (PutTarget::Handle(HandleId(handle as u32)), self.objects.name_of(handle)),
         };
         let syncpoint = convert::put_syncpoint(options)?;
+        let context = contexts::of_put(options)?;
+        contexts::complete(&mut asked.md, context, self.objects.saved(asked.pmo.context))?;
         let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
         let body =
             Body::from_parts(std::iter::once(data).chain(more).filter(|part| !part.is_empty()).collect());
@@ -94,10 +110,9 @@ impl Conversation {
             Some((md, body)) => (md, body.clone(), Sum::default()),
             None => (&asked.md, body, sum),
         };
-        let descriptor = convert::descriptor(md, options, self.application_type)?;
+        let descriptor = convert::descriptor(md, options, context, self.application_type)?;
         let message = Box::new(convert::message(descriptor, body, sum)?);
         let logical_order = options & put::LOGICAL_ORDER != 0;
-        let context = convert::put_context(options);
         let put = Put { to, message, syncpoint, logical_order, producer: None, dead_letter: false, context };
         Ok((put, queue))
     }
@@ -125,7 +140,10 @@ impl Conversation {
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) {
         let handle = request.asked.fields.handle;
         let step = match self.objects.get_mut(handle) {
-            Some(Object::Queue { reading, .. }) => {
+            Some(Object::Queue { reading, saved, .. }) => {
+                if let (Some(saved), ..=1) = (saved, request.asked.fields.requested_bytes) {
+                    saved.keep_last();
+                }
                 reading.on_request(desk, request, self.callbacks.are_started)
             }
             _ => {
@@ -266,8 +284,13 @@ impl Conversation {
         answer: (Completion, Told),
     ) {
         let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { return };
+        let is_browse = reading.is_browse();
         // It may have been asked before a commit.
         self.in_unit |= matches!(answer.0.data, Data::Got { .. }) && reading.is_in_unit();
+        if let Data::Got { message, .. } = &answer.0.data {
+            self.objects.note_got(handle, &message.descriptor, is_browse);
+        }
+        let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { return };
         let step = reading.on_completion(desk, token, answer, self.callbacks.are_started);
         let closing = reading.take_closing();
         self.read_on(desk, handle, step);
@@ -277,7 +300,7 @@ impl Conversation {
         if !self.objects.readings().any(Reading::is_under_way)
             && let Some(header) = self.disconnecting.take()
         {
-            self.on_disconnect(desk, header);
+            self.end_unit(desk, header);
         }
     }
 
@@ -305,16 +328,17 @@ impl Conversation {
             asked.pmo.known_destinations = 1;
             asked.pmo.resolved_queue = resolved;
             asked.pmo.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
-            let (options, md) = (asked.pmo.options, &mut asked.md);
+            let context = contexts::of_put(asked.pmo.options).unwrap_or_default();
+            let md = &mut asked.md;
             md.message_id = Raw(message_id.0);
             if let Some(InGroup { group_id, sequence_number, .. }) = in_group {
                 (md.group_id, md.sequence_number) = (Raw(group_id.0), sequence_number as i32);
             }
-            (md.put_date, md.put_time) = convert::date_and_time(desk.now);
-            if options & (put::SET_IDENTITY_CONTEXT | put::SET_ALL_CONTEXT) == 0 {
+            if context == Context::Default {
                 md.user = Text::new(&self.user);
             }
-            if options & put::SET_ALL_CONTEXT == 0 {
+            if !convert::says_origin(context) {
+                (md.put_date, md.put_time) = convert::date_and_time(desk.now);
                 md.put_application_type = self.application_type;
                 md.put_application = Text::new(&self.application);
             }

@@ -2,7 +2,7 @@
 //!
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
 //! MQI connection, whose calls become those of a session; `calls` gives them to `objects`, `messages` and `reading`, its parts; `handles` has what is
-//! open, `unanswered` what waits. `connection` drives a socket and does what takes long elsewhere (`conversion`), and `intake` holds what has
+//! open, `unanswered` what waits, `contexts` whose messages are. `connection` drives a socket and does what takes long elsewhere (`conversion`), and `intake` holds what has
 //! come of calls that are not complete, and what is kept of those that are. `terms` says who answers, `convert`, `attributes` and
 //! `extension` know every field.
 //!
@@ -12,12 +12,13 @@
 //! ```
 //!
 //! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), distribution lists, segments of messages,
-//! marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
+//! marks of browses. XA is answered XAER_RMFAIL.
 
 mod async_puts;
 mod attributes;
 mod calls;
 mod connection;
+mod contexts;
 mod conversation;
 mod conversion;
 mod convert;
@@ -33,6 +34,7 @@ mod socket;
 mod stat;
 mod terms;
 mod unanswered;
+mod waits;
 
 #[cfg(test)]
 mod socket_test;
@@ -51,6 +53,7 @@ pub use self::socket::Socket;
 pub use self::terms::Terms;
 
 use self::connection::{Driver, unique};
+use self::waits::Waits;
 use super::gate::Gate;
 use super::serving::find_served;
 use super::{Accepted, Listener};
@@ -68,6 +71,7 @@ pub async fn serve<IO>(
     let gate = Gate::new(&listener);
     let terms = Arc::new(terms);
     let (close, closing) = tokio::sync::watch::channel(false);
+    let waits = Waits::default();
     let mut connections = JoinSet::new();
     let mut incoming = Some(Box::pin(incoming));
     let mut shutdown = std::pin::pin!(shutdown);
@@ -91,7 +95,7 @@ pub async fn serve<IO>(
         };
         let Some(io) = io.counted(&listener, &gate) else { continue };
         let socket = socket(&listener, &terms);
-        let driver = Driver::new(listener.clone(), gate.clone(), io, socket);
+        let driver = Driver::new(listener.clone(), gate.clone(), io, socket, &waits);
         let mut closing = closing.clone();
         connections.spawn(driver.run(async move {
             let _ = closing.wait_for(|closing| *closing).await;

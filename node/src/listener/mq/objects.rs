@@ -3,7 +3,7 @@
 //! Handles of the client are those of the session: what may be done by them, the mind decides.
 
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::{close, completion, object, reason};
+use trimaran_proto::mq::constants::{close, completion, object, open, reason};
 use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::spi::{self, ReserveReply, verb};
@@ -26,6 +26,7 @@ const VERBS: [[u32; 5]; 12] = {
     let mut verbs = [[0; 5]; 12];
     verbs[verb::QUERY as usize - 1] = [verb::QUERY, 2, 2, 2, 1];
     verbs[verb::RESERVE as usize - 1] = [verb::RESERVE, 1, 1, 1, 1];
+    verbs[verb::NOTIFY as usize - 1] = [verb::NOTIFY, 1, 1, 1, 1];
     verbs[verb::OPEN as usize - 1] = [verb::OPEN, 1, 2, 2, 1];
     verbs
 };
@@ -37,6 +38,9 @@ const COUNTED_FROM: u32 = 20;
 /// Bytes of selectors that are translated between two turns of a conversation, beside the one that waited for the turn: that may
 /// be one of the longest, which takes about a millisecond.
 const TRANSLATED_MAX: usize = 1024;
+
+/// Bits of the internal options of the SPI's open: save identity, save origin.
+const SAVES: u32 = 0x3;
 
 /// What an open is about.
 pub(super) enum Wanted {
@@ -113,7 +117,14 @@ impl Conversation {
                 (call.completion, call.reason) = (completion::OK, reason::NONE);
                 desk.reply(&header, call);
             }
-            spi::Body::ReserveReply(_) | spi::Body::Other(_) => {
+            spi::Body::NotifyRequest(wanted) => {
+                let connection = wanted.connection_id;
+                asked.body = spi::Body::NotifyReply;
+                (call.completion, call.reason) = (completion::OK, reason::NONE);
+                desk.reply(&header, call);
+                self.on_notify(desk, &connection.0);
+            }
+            spi::Body::ReserveReply(_) | spi::Body::NotifyReply | spi::Body::Other(_) => {
                 fail(desk, &header, WireCall::default(), reason::FUNCTION_NOT_SUPPORTED);
             }
         }
@@ -142,7 +153,8 @@ impl Conversation {
         };
         call.handle = number;
         let reading = Box::new(Reading::new(number, queue.as_str()));
-        self.objects.insert(number, Object::Queue { name: queue.clone(), reading });
+        let saved = saves_context(&call).then(Box::default);
+        self.objects.insert(number, Object::Queue { name: queue.clone(), reading, saved, defpsist: true });
         let handle = HandleId(number as u32);
         let opening = Call::Open { handle, queue, options, dynamic, selector };
         self.ask(desk, opening, Waiting::Open { header, call });
@@ -245,11 +257,31 @@ impl Conversation {
             Data::Opened(opened) => Some(opened),
             _ => None,
         };
+        if let (Some(opened), Some(Object::Queue { defpsist, .. })) =
+            (&queue, self.objects.get_mut(call.handle))
+        {
+            *defpsist = opened.defpsist;
+        }
         if let Some(made) = queue.as_ref().and_then(|queue| queue.made.clone()) {
             self.rename(desk, &mut call, made);
         }
         describe(desk, &mut call, queue.as_ref());
         desk.reply(header, call);
+    }
+}
+
+/// Whether what is opened keeps whose the messages are that are got through it. With the SPI's open a client says it otherwise.
+fn saves_context(call: &WireCall) -> bool {
+    match &call.body {
+        WireBody::Open(wanted) => wanted.options & open::SAVE_ALL_CONTEXT != 0,
+        WireBody::Spi(asked) => match &asked.body {
+            spi::Body::Open(wanted) => {
+                let fields = &wanted.lpoo.fields;
+                fields.options & open::SAVE_ALL_CONTEXT != 0 || fields.internal_options & SAVES != 0
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -350,6 +350,18 @@ impl Reading {
         options & get::SYNCPOINT != 0 || (options & get::SYNCPOINT_IF_PERSISTENT != 0 && is_persistent)
     }
 
+    /// Whether the program only looks at messages.
+    pub fn is_browse(&self) -> bool {
+        convert::is_browse(self.wanted.options)
+    }
+
+    /// The program is to wait no longer. Whether there is a get that waits for it, and not for a callback.
+    pub fn end_wait(&mut self) -> bool {
+        let waits = !self.gets.is_empty() && !self.is_for_callback();
+        self.is_renewed &= !waits;
+        waits
+    }
+
     /// The connection was stopped: what stands for a callback is taken back, if there is something.
     pub fn hold(&mut self) -> bool {
         let holds = (!self.gets.is_empty() || self.is_paused) && self.is_for_callback();

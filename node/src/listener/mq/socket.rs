@@ -439,6 +439,16 @@ impl Socket {
         }
     }
 
+    /// Ends the waits of the connection of this `unique`.
+    pub fn end_waits(&mut self, unique: u64, now: WallTime) {
+        let of = self.conversations.iter().find(|(_, state)| state.is(unique)).map(|(id, _)| *id);
+        if let Some(id) = of
+            && let Ok((state, mut desk)) = self.at(id, now)
+        {
+            state.end_waits(&mut desk);
+        }
+    }
+
     /// The turn that [`Ask::Translate`] asked for has come.
     pub fn translate(&mut self, id: u32, now: WallTime) {
         if self.conversations.contains_key(&id)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use trimaran_proto::message::v1 as wire;
 use trimaran_proto::mq::call::{Attributes, Body, Call as WireCall, Conn, Get, Open, Put};
 use trimaran_proto::mq::constants::{get, object, open, put};
 use trimaran_proto::mq::control::{Notification, SocketAction, action, notice};
@@ -15,7 +16,8 @@ use trimaran_proto::mq::object::{Od, OdFields, VariableText};
 use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
 use trimaran_proto::mq::stat::{Stat, Sts, kind};
 use trimaran_proto::mq::wire::Writer;
-use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
+
+use trimaran_proto::mq::{Flow, Order, Raw, Text, spi, split};
 
 use super::conversion::{Conversion, Wanted};
 use super::desk::Ask;
@@ -24,7 +26,7 @@ use super::reading::AHEAD_MAX;
 use super::socket::Socket;
 use super::terms::Terms;
 use super::unanswered::CALLS_MAX;
-use crate::mqi::{Call, ChannelTerms, Completion, Data, ObjectView, Opened, Refusal};
+use crate::mqi::{Call, ChannelTerms, Completion, Context, Data, ObjectView, Opened, Refusal};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::limits::HANDLES_MAX;
 use crate::types::{
@@ -130,6 +132,7 @@ impl Dialogue {
             Ask::Connect(_) => "Connect".to_string(),
             Ask::Disconnect => "Disconnect".to_string(),
             Ask::Translate => "Translate".to_string(),
+            Ask::EndWaits(unique) => format!("EndWaits of {unique}"),
             Ask::Convert(_, conversion) => format!("Convert {} bytes", conversion.bytes()),
             Ask::Call(_, call) => match call {
                 Call::Open { queue, selector: Some(selector), .. } => {
@@ -162,6 +165,10 @@ impl Dialogue {
     }
 
     fn open(&mut self, name: &str, options: u32) {
+        self.open_as(name, options, 2);
+    }
+
+    fn open_as(&mut self, name: &str, options: u32, handle: i32) {
         let fields = OdFields {
             version: 1,
             object_type: object::QUEUE,
@@ -174,7 +181,7 @@ impl Dialogue {
         let resolved = ObjectName::new(name).unwrap();
         let opened = Opened { made: None, resolved, defpsist: true, read_ahead: 0, put_response: 1 };
         let told = self.answer(Completion::ok(Data::Opened(opened)));
-        assert!(told[0].ends_with("0x93 0 handle 2"), "{told:?}");
+        assert!(told[0].ends_with(&format!("0x93 0 handle {handle}")), "{told:?}");
     }
 
     fn open_manager(&mut self) -> Vec<String> {
@@ -318,6 +325,19 @@ fn got(body: &'static str) -> Completion {
     Completion::ok(Data::Got { body_length: body.len(), message: Box::new(message) })
 }
 
+/// A message that is of this user and program.
+fn got_of(user: &str, application: &str) -> Completion {
+    let said = wire::Descriptor {
+        user_identifier: user.to_string(),
+        put_application_name: application.to_string(),
+        ..wire::Descriptor::default()
+    };
+    let put_at = WallTime(1_735_734_896_789);
+    let descriptor = Descriptor { put_at, ..Descriptor::from_wire(said).unwrap() };
+    let message = Message { descriptor, body: Bytes::from_static(b"hello").into(), body_crc: 0 };
+    Completion::ok(Data::Got { body_length: 5, message: Box::new(message) })
+}
+
 fn none() -> Completion {
     Completion::failed(Reason::NoMsgAvailable)
 }
@@ -365,6 +385,141 @@ fn what_became_of_puts_that_nobody_waited_for_is_told_when_it_is_known() {
     assert_eq!(again, ["[1] 0x9d 0 0 0 0, 0 0 "], "it is told once");
     assert_eq!(dialogue.call(types::STAT, 0, stat(kind::RECONNECTION)), ["[1] 0x9d 2012 0 0 0, 0 0 "]);
     assert_eq!(dialogue.call(types::STAT, 0, stat(9)), ["[1] 0x9d 2430 0 0 0, 0 0 "]);
+}
+
+fn placed() -> Completion {
+    let message_id = MessageId([7; 24]);
+    Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false, only_id_known: false })
+}
+
+/// A put of a message with this persistence that nobody waits for, in the unit of work.
+fn asynchronous(persistence: i32) -> Body {
+    let Body::Put(mut put) = put_call(b"hello", put::SYNCPOINT | put::ASYNC_RESPONSE) else {
+        panic!("a put is one")
+    };
+    put.md.persistence = persistence;
+    Body::Put(put)
+}
+
+#[test]
+fn a_unit_of_which_a_persistent_message_could_not_be_put_is_not_committed() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    for persistence in [1, 2, 0] {
+        // The queue's default is persistent.
+        assert!(dialogue.call(types::PUT, 2, asynchronous(persistence)).is_empty());
+        assert!(dialogue.call(types::PUT, 2, asynchronous(persistence)).is_empty());
+        assert!(dialogue.call(types::CMIT, 0, Body::Nothing).is_empty());
+        let puts = ["Put 5 bytes, syncpoint true"; 2];
+        assert_eq!(dialogue.asks(), puts, "what became of the puts is known before");
+        assert!(dialogue.answer(Completion::failed(Reason::QFull)).is_empty());
+        assert!(dialogue.answer(placed()).is_empty());
+        let (asked, told) = match persistence {
+            0 => ("Commit", "[1] 0x9a 0 handle 0"),
+            _ => ("Backout", "[1] 0x9a 2003 handle 0"),
+        };
+        assert_eq!(dialogue.asks(), [asked]);
+        assert_eq!(dialogue.answer(Completion::done()), [told]);
+    }
+    // The next one is whole.
+    assert!(dialogue.call(types::PUT, 2, asynchronous(1)).is_empty());
+    dialogue.asks();
+    dialogue.answer(placed());
+    dialogue.call(types::CMIT, 0, Body::Nothing);
+    assert_eq!(dialogue.asks(), ["Commit"]);
+}
+
+#[test]
+fn the_end_of_a_connection_backs_out_what_cannot_be_committed() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    dialogue.call(types::PUT, 2, asynchronous(1));
+    dialogue.call(types::DISC, 0, Body::Nothing);
+    assert_eq!(dialogue.asks(), ["Put 5 bytes, syncpoint true"]);
+    dialogue.answer(Completion::failed(Reason::QFull));
+    assert_eq!(dialogue.asks(), ["Backout"]);
+    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 2003 handle 0"]);
+    assert_eq!(dialogue.asks(), ["Disconnect"]);
+}
+
+/// A put that says so of its context, with that of a handle.
+fn with_context(options: u32, context: i32) -> Body {
+    let Body::Put(mut put) = put_call(b"hello", options) else { panic!("a put is one") };
+    put.pmo.context = context;
+    put.md.user = Text::new("me");
+    Body::Put(put)
+}
+
+#[test]
+fn the_context_of_a_message_that_was_got_is_passed_on() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("IN", open::INPUT_SHARED | open::SAVE_ALL_CONTEXT);
+    dialogue.open_as("OUT", open::OUTPUT | open::PASS_ALL_CONTEXT, 4);
+    let refused = |dialogue: &mut Dialogue, options, context| {
+        let told = dialogue.call(types::PUT, 4, with_context(options, context));
+        assert!(dialogue.asks().is_empty());
+        told
+    };
+    assert_eq!(refused(&mut dialogue, put::PASS_ALL_CONTEXT, 2), ["[1] 0x96 2098 handle 4"]);
+    assert_eq!(refused(&mut dialogue, put::PASS_ALL_CONTEXT, 4), ["[1] 0x96 2097 handle 4"]);
+    assert_eq!(refused(&mut dialogue, put::PASS_ALL_CONTEXT, 6), ["[1] 0x96 2097 handle 4"]);
+    let two = put::NO_CONTEXT | put::SET_ALL_CONTEXT;
+    assert_eq!(refused(&mut dialogue, two, 0), ["[1] 0x96 2046 handle 4"]);
+    dialogue.request(0, 0, 1);
+    dialogue.asks();
+    dialogue.answer(got_of("joe", "orders"));
+    dialogue.asks();
+    let put = |dialogue: &mut Dialogue, options| {
+        assert!(dialogue.call(types::PUT, 4, with_context(options, 2)).is_empty());
+        let asks = dialogue.socket.take_asks();
+        let [(_, Ask::Call(_, Call::Put(asked)))] = &asks[..] else { panic!("{asks:?}") };
+        let rest = asked.message.descriptor.rest();
+        let date = rest.put_date_and_time.clone();
+        (asked.context, rest.user_identifier, rest.put_application_name, date)
+    };
+    let said = |user: &str, application: &str, date: Option<&str>| {
+        (user.to_string(), application.to_string(), date.map(str::to_string))
+    };
+    let mut of = |options| {
+        let (context, user, application, date) = put(&mut dialogue, options);
+        (context, (user, application, date))
+    };
+    let all = said("joe", "orders", Some("2025010112345678"));
+    assert_eq!(of(put::PASS_ALL_CONTEXT), (Context::PassAll, all));
+    assert_eq!(of(put::PASS_IDENTITY_CONTEXT), (Context::PassIdentity, said("joe", "", None)));
+    assert_eq!(of(put::NO_CONTEXT), (Context::Blank, said("", "", Some(""))));
+    assert_eq!(of(put::SET_ALL_CONTEXT), (Context::All, said("me", "", Some(""))));
+    assert_eq!(of(0), (Context::Default, said("", "", None)));
+}
+
+#[test]
+fn a_get_that_waits_ends_when_another_thread_of_its_program_says_so() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, -1, 1);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    let told = dialogue.call(types::SPI, 0, notify(9));
+    assert_eq!(told, ["[1] 0x9c 0 handle 0"]);
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
+    // Of another connection it is somebody else's.
+    assert_eq!(dialogue.call(types::SPI, 0, notify(10)), ["[1] 0x9c 0 handle 0"]);
+    assert_eq!(dialogue.asks(), ["EndWaits of 10"]);
+    dialogue.answer(Completion::done());
+    dialogue.request_for_callback(0x01);
+    dialogue.control(2);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    dialogue.call(types::SPI, 0, notify(9));
+    assert!(dialogue.asks().is_empty(), "a callback is no wait");
+}
+
+/// Ends the waits of the connection of this number.
+fn notify(unique: u64) -> Body {
+    let mut connection_id = *b"AMQCQM1                 ";
+    connection_id[16..].copy_from_slice(&unique.to_be_bytes());
+    let wanted = spi::NotifyRequest { options: 1, reason: 2107, connection_id: Raw(connection_id) };
+    let envelope = spi::Envelope { verb: spi::verb::NOTIFY, version: 1, length_hint: 12 };
+    Body::Spi(Box::new(spi::Spi { envelope, body: spi::Body::NotifyRequest(wanted) }))
 }
 
 #[test]

@@ -33,13 +33,17 @@ impl Conversation {
     pub(super) fn on_async_placed(
         &mut self,
         desk: &mut Desk<'_>,
-        code: CompletionCode,
-        reason: Code,
+        (code, reason): (CompletionCode, Code),
         queue: Option<ObjectName>,
+        is_of_unit: bool,
     ) {
         self.async_puts.under_way = self.async_puts.under_way.saturating_sub(1);
+        self.async_puts.spoils_unit |= is_of_unit && code == CompletionCode::Failed;
         self.async_puts.note(code, reason, queue);
         self.tell_of_async_puts(desk);
+        if let Some(header) = self.async_puts.ending.take() {
+            self.end_unit(desk, header);
+        }
     }
 
     /// Who asks is told when all of them are known.

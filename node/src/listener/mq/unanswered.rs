@@ -49,6 +49,8 @@ pub(super) enum Waiting {
     /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
     AsyncPut {
         queue: Option<ObjectName>,
+        /// It is persistent, and part of the unit of work.
+        is_of_unit: bool,
     },
     /// A get for a handle that is read with requests; ahead of what was asked for, or not.
     Message {
@@ -62,11 +64,12 @@ pub(super) enum Waiting {
         header: Header,
         handle: i32,
     },
-    /// MQDISC: the session ends with the answer.
+    /// MQDISC: the session ends with the answer. What it says where the unit of work was backed out instead of committed.
     Disconnect {
         header: Header,
+        backed_out: bool,
     },
-    /// An MQDISC that backs out.
+    /// MQCMIT of a unit of work that is backed out instead.
     BackedOut {
         header: Header,
     },
@@ -136,6 +139,12 @@ impl Unanswered {
 
     pub fn get(&self, token: Token) -> Option<&Waiting> {
         self.calls.get(&token).map(|entry| &entry.waiting)
+    }
+
+    /// The gets by MQGET.
+    pub fn gets(&self) -> impl Iterator<Item = Token> + '_ {
+        let gets = self.calls.iter().filter(|(_, entry)| matches!(entry.waiting, Waiting::Get { .. }));
+        gets.map(|(token, _)| *token)
     }
 
     pub fn clear(&mut self) {

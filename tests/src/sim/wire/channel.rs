@@ -197,6 +197,7 @@ impl Channel {
                     self.socket.on_converted(id, token, conversion.run(), NOW);
                 }
                 Ask::Translate => self.socket.translate(id, NOW),
+                Ask::EndWaits(unique) => self.socket.end_waits(unique, NOW),
                 Ask::Instance(_) | Ask::Connect(_) | Ask::Disconnect => {
                     return Err(format!("nobody asked for {ask:?}"));
                 }

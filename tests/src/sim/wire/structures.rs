@@ -41,6 +41,9 @@ pub fn pmo(asked: &Put) -> Pmo {
     let order = if asked.logical_order { put::LOGICAL_ORDER } else { 0 };
     let context = match asked.context {
         Context::Default => 0,
+        Context::Blank => put::NO_CONTEXT,
+        Context::PassIdentity => put::PASS_IDENTITY_CONTEXT,
+        Context::PassAll => put::PASS_ALL_CONTEXT,
         Context::Identity => put::SET_IDENTITY_CONTEXT,
         Context::All => put::SET_ALL_CONTEXT,
     };

@@ -77,6 +77,7 @@ impl Chance {
             // To hundredths of a second.
             put_time_ms: self.below(4_000_000_000_000) as i64 / 10 * 10,
             application_origin_data: self.text(4),
+            put_date_and_time: None,
             group_id: self.id(24).into(),
             message_sequence_number: self.number(1).map(|number| number as u32),
             offset: self.number(0).unwrap_or_default() as u32,
