@@ -474,13 +474,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         asked: &Connect,
         closing: Pin<&mut impl Future<Output = ()>>,
     ) -> std::io::Result<Result<Open, (Reason, String)>> {
-        let admission = match self.gate.admit(self.client(asked)) {
+        let admission = match self.gate.admit_program(self.client(asked)) {
             Ok(admission) => admission,
             Err(refused) => {
                 let reason = match refused {
                     NotAdmitted::Stopping => Reason::QMgrQuiescing,
                     NotAdmitted::NoUser(_) => Reason::NotAuthorized,
-                    NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
+                    NotAdmitted::TooMany { .. } | NotAdmitted::Crowded => Reason::MaxConnsLimitReached,
                 };
                 return Ok(Err((reason, refused.to_string())));
             }
