@@ -139,7 +139,7 @@ impl Replica {
         let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
         let handle = handle.expect("checked");
         let (cursor, locked, upto) = (handle.cursor, handle.locked, handle.browsed_upto(get));
-        let Handle { selecting, passed, .. } = handle;
+        let Handle { selecting, passed, .. } = &mut **handle;
         let selector = selecting.as_deref().map(Selecting::selector);
         // In logical order, what is next is settled.
         if let Some(selector) = selector.filter(|_| !get.selection.logical_order) {

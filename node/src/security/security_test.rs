@@ -311,7 +311,10 @@ async fn a_certificate_that_names_nobody_is_refused_at_every_port_of_clients() {
             let client = client_with(directory.path(), "");
             let _stream = TlsConnector::from(client).connect(name, stream).await.unwrap();
             let refused = next_info(&mut accepted).await.identity().unwrap_err();
-            assert!(refused.starts_with("The certificate of \"\" names no user of this cluster"), "{refused}");
+            assert!(
+                refused.starts_with("The certificate of \"\" names no user of this cluster"),
+                "{refused}"
+            );
         }
     }
 }
