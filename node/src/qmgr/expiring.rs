@@ -20,6 +20,7 @@ impl Expiring {
         if self.times.get(&queue).is_none_or(|known| at < *known) {
             self.set(queue, Some(at));
         }
+        debug_assert!(self.knows(queue, at), "a message is not due before its queue is looked at");
     }
 
     /// Whether the queue is looked at when it is `at`.
@@ -37,11 +38,15 @@ impl Expiring {
     ) -> Option<QueueId> {
         while let Some((_, queue)) = self.by_time.first().copied().filter(|(at, _)| *at <= now) {
             self.by_time.pop_first();
-            self.due.insert(queue);
+            let is_new = self.due.insert(queue);
+            debug_assert!(is_new, "a queue that is due waits for no time");
         }
         while let Some(queue) = self.due.range((Excluded(last), Unbounded)).next().copied() {
             match next_of(queue) {
-                Some(at) if at <= now => return Some(queue),
+                Some(at) if at <= now => {
+                    debug_assert!(queue > last, "queues are looked at in their order");
+                    return Some(queue);
+                }
                 other => self.set(queue, other),
             }
         }

@@ -81,7 +81,9 @@ const PARTS: [(Share, &str, u64); 14] = [
 impl Share {
     /// As metrics and status name it.
     pub fn name(self) -> &'static str {
-        PARTS[self as usize].1
+        let (share, name, _) = PARTS[self as usize];
+        debug_assert_eq!(share, self, "a share is where its number says");
+        name
     }
 
     /// Whether somebody waits or is refused where it has no room. The others have bounds of their own.
@@ -181,6 +183,7 @@ impl Account {
         let limit = self.limit(share);
         let is_waited_for = matches!(share, Share::Bodies | Share::Receiving);
         let left = if is_waited_for { limit / LEFT } else { 0 };
+        debug_assert!(left < limit, "what is left to others is a part");
         self.used(share) > (limit - left) / 4 * 3
     }
 
@@ -199,7 +202,9 @@ impl Account {
 
     /// Something had no room that is counted elsewhere.
     pub fn note_refused(&self, share: Share) {
-        self.entries[share as usize].refused.fetch_add(1, Relaxed);
+        let entry = &self.entries[share as usize];
+        debug_assert_eq!(entry.share, share, "a share is where its number says");
+        entry.refused.fetch_add(1, Relaxed);
     }
 
     fn take_beside(&self, share: Share, bytes: u64, whole: u64) -> bool {
