@@ -32,6 +32,7 @@ impl<IO> Accepted<IO> {
         let ends = self.local.zip(self.client.address).map(|(local, client)| Ends::new(local, client));
         let slot = gate.count(ends)?;
         let hang_ups = listener.hang_ups.clone();
-        Some(Guarded::new(self.io, self.client, hang_ups, listener.limits.patience()).counted(slot))
+        let client = self.client.with_place(slot.is_reserved);
+        Some(Guarded::new(self.io, client, hang_ups, listener.limits.patience()).counted(slot))
     }
 }

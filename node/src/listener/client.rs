@@ -16,13 +16,15 @@ pub struct Client {
     pub identity: Identity,
     /// Why it has no sessions, whatever it asks for.
     pub(super) refusal: Option<Arc<str>>,
+    /// Its place is one of the last, which are kept for administrators.
+    pub(super) is_crowded: bool,
     hang_up: Arc<HangUp>,
 }
 
 impl Client {
     pub fn new(address: Option<SocketAddr>, identity: Identity) -> Client {
         let identity = Identity { address, ..identity };
-        Client { address, identity, refusal: None, hang_up: Arc::default() }
+        Client { address, identity, refusal: None, is_crowded: false, hang_up: Arc::default() }
     }
 
     /// Somebody who is no user, and is told so in this sentence.
@@ -33,6 +35,11 @@ impl Client {
     /// The same connection, of the user that it says to be. For protocols that say it after they are connected.
     pub fn with_identity(&self, identity: Identity) -> Client {
         Client { identity: Identity { address: self.address, ..identity }, ..self.clone() }
+    }
+
+    /// The same connection, on one of the last places or not.
+    pub(super) fn with_place(self, is_crowded: bool) -> Client {
+        Client { is_crowded, ..self }
     }
 
     /// Why it has no sessions, if it has none.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::client::Client;
-use super::gate::ConnectionSlot;
+use super::gate::{ConnectionSlot, RESERVED_FOR};
 use super::hang_up::HangUps;
 use super::patience::{Patience, Waiting};
 
@@ -27,18 +27,21 @@ pub struct Guarded<IO> {
     taken: u64,
     /// Some while what was written is not all on its way.
     waiting: Option<(Waiting, Pin<Box<Sleep>>)>,
+    /// When a place ends that is kept for administrators.
+    over: Option<Pin<Box<Sleep>>>,
     /// Some where it is counted.
     _slot: Option<ConnectionSlot>,
 }
 
 impl<IO> Guarded<IO> {
     pub fn new(io: IO, client: Client, hang_ups: Arc<HangUps>, patience: Patience) -> Guarded<IO> {
-        Guarded { io, client, hang_ups, patience, taken: 0, waiting: None, _slot: None }
+        Guarded { io, client, hang_ups, patience, taken: 0, waiting: None, over: None, _slot: None }
     }
 
     /// A connection that is counted while it lasts.
     pub fn counted(self, slot: ConnectionSlot) -> Guarded<IO> {
-        Guarded { _slot: Some(slot), ..self }
+        let over = slot.is_reserved.then(|| Box::pin(tokio::time::sleep(RESERVED_FOR)));
+        Guarded { over, _slot: Some(slot), ..self }
     }
 
     pub fn client(&self) -> &Client {
@@ -93,6 +96,12 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
     ) -> Poll<io::Result<()>> {
         if self.client.is_hung_up(context.waker()) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if self.over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
+            self.over = None;
+            let because =
+                "all places for connections are taken, and the last ones are kept for administrators";
+            return Poll::Ready(Err(self.hang_up(because)));
         }
         Pin::new(&mut self.io).poll_read(context, buffer)
     }

@@ -252,12 +252,13 @@ impl QueueManager {
                 self.unwritten.producers.insert(put.producer.clone());
             }
         }
-        if message.descriptor.expiry.is_some() {
-            self.expiring.insert(place.queue);
-        }
         let queue = self.queues.change(place.queue).expect("checked");
         let bytes = message.body.len();
+        let expires = message.descriptor.expiry.is_some();
         let position = queue.place(message);
+        if let Some(at) = queue.expiries().next().filter(|_| expires) {
+            self.expiring.note(place.queue, at);
+        }
         self.unwritten.note_placed(place.queue, position, bytes);
         (place.queue, position)
     }

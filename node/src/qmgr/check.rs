@@ -98,7 +98,7 @@ impl QueueManager {
         debug_assert!(
             self.queues
                 .iter()
-                .all(|queue| { queue.expiries().next().is_none() || self.expiring.contains(&queue.id) }),
+                .all(|queue| queue.expiries().next().is_none_or(|at| self.expiring.knows(queue.id, at))),
             "a queue whose messages expire is looked at when time goes on"
         );
         debug_assert!(

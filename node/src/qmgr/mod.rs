@@ -13,6 +13,7 @@ mod order;
 mod pack_rows;
 pub mod packs;
 mod expiries;
+mod expiring;
 mod groups;
 mod sums;
 mod queue;
@@ -72,6 +73,7 @@ use crate::types::{
     Message, NodeId, ObjectName, Persistence, Position, ProducerSequence, QueueId, QueueManagerId, RunState,
     Speaks, Term, UnitId, UnitState, Version, WallTime,
 };
+use expiring::Expiring;
 use failovers::Failovers;
 use moving::Moving;
 use outcomes::Outcomes;
@@ -110,8 +112,8 @@ pub struct QueueManager {
     producers: Producers,
     outcomes: Outcomes,
     staged: Staged,
-    /// Queues that may have messages that expire; looked at by a leader only.
-    expiring: BTreeSet<QueueId>,
+    /// Queues that have messages that expire; looked at by a leader only.
+    expiring: Expiring,
     /// Time of the newest entry; see [`QueueManager::set_time`].
     at: WallTime,
     /// Packs that are mostly gone.
@@ -154,7 +156,7 @@ impl QueueManager {
             producers: Producers::default(),
             outcomes: Outcomes::default(),
             staged: Staged::default(),
-            expiring: BTreeSet::new(),
+            expiring: Expiring::default(),
             at: WallTime(0),
             sparse: BTreeSet::new(),
             rubbish: Vec::new(),
@@ -177,8 +179,11 @@ impl QueueManager {
         let mut manager = QueueManager::new(id, name);
         if source.meta()?.is_some() {
             rows::load(&mut manager, source, speaks)?;
-            let expiring = manager.queues.iter().filter(|queue| queue.expiries().next().is_some());
-            manager.expiring = expiring.map(|queue| queue.id).collect();
+            for queue in manager.queues.iter() {
+                if let Some(at) = queue.expiries().next() {
+                    manager.expiring.note(queue.id, at);
+                }
+            }
             manager.unwritten.outcomes_from = manager.outcomes.next();
             manager.unwritten.outcomes_first = manager.outcomes.first();
             manager.unwritten.staged = manager.staged_parts();
@@ -373,17 +378,17 @@ impl QueueManager {
             "a persistent message comes by the log"
         );
         let contents = self.queues.change(queue)?;
-        if message.descriptor.expiry.is_some() {
-            self.expiring.insert(queue);
+        let expires = message.descriptor.expiry.is_some();
+        let position = contents.place_not_persistent(message);
+        if let Some(at) = contents.expiries().next().filter(|_| expires) {
+            self.expiring.note(queue, at);
         }
-        Some(contents.place_not_persistent(message))
+        Some(position)
     }
 
-    /// Queues that have messages whose time is over.
-    pub fn queues_due(&mut self, now: WallTime) -> Vec<QueueId> {
-        let next = |queue: &QueueId| self.queues.get(*queue)?.expiries().next();
-        self.expiring.retain(|queue| next(queue).is_some());
-        self.expiring.iter().filter(|queue| next(queue).is_some_and(|at| at <= now)).copied().collect()
+    /// The next queue behind `last` that has messages whose time is over.
+    pub fn next_due(&mut self, now: WallTime, last: QueueId) -> Option<QueueId> {
+        self.expiring.next_due(now, last, |queue| self.queues.get(queue)?.expiries().next())
     }
 
     /// Whether the log knows of this put.

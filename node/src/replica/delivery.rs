@@ -8,7 +8,6 @@ use super::free::Owner;
 use super::loads::{ReadAhead, Recipient, Wanted};
 use super::proposals::Waiting;
 use super::reports::Routed;
-use super::sessions::Handle;
 use super::turn::{LEAVE, LOOK};
 use super::waiters::Ticket;
 use crate::mqi::{Call, Completion, Data, Get, GetMode};
@@ -403,7 +402,7 @@ impl Replica {
         let Some((_, Call::Get(get))) = state.parked.front().filter(|(first, _)| *first == token) else {
             return;
         };
-        let selector = state.handles.get(&get.handle).and_then(Handle::selector);
+        let selector = state.handles.get(&get.handle).and_then(|handle| handle.selector());
         let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
         let message = slot.and_then(|slot| slot.message.as_ref());
         if let (Some(search), Some(selector), Some(message)) = (&mut state.search, selector, message) {

@@ -4,9 +4,12 @@
 //! A dynamic queue is an ordinary definition in the log, with a DEFTYPE that nobody can set. Temporary ones live as long as
 //! their handle, so no longer than a service: a new leader deletes those that it finds.
 
+use std::collections::BTreeMap;
+
+use super::Replica;
 use super::handles::Wanted;
 use super::proposals::Waiting;
-use super::{Replica, turn::CALL};
+use super::turn::{CALL, LOOK};
 use crate::mqi::{Completion, Data, Opened, Refusal};
 use crate::qmgr::Command;
 use crate::types::definition::{
@@ -20,6 +23,8 @@ const PATTERN: &str = "AMQ.*";
 const DIGITS: usize = 16;
 /// Queues that are deleted in a turn.
 const A_TURN: usize = 64;
+/// Queues that are looked at for that: where more are to go, the others have their turn in the next ones.
+const LOOKED_AT: usize = 1_000;
 
 impl Replica {
     /// Puts a queue into the log that is like this model, and opens it when it is there.
@@ -148,10 +153,11 @@ impl Replica {
         if leading.doomed.is_empty() || leading.handover.is_some() {
             return;
         }
-        let may_go =
-            |(queue, _): &(&QueueId, &By)| !leading.locked.contains(*queue) && !leading.is_busy(**queue);
-        let going = leading.doomed.iter().filter(may_go).take(A_TURN);
-        let going: Vec<(QueueId, By)> = going.map(|(queue, by)| (*queue, by.clone())).collect();
+        let may_go = |queue| !leading.locked.contains(&queue) && !leading.is_busy(queue);
+        let (going, looked_at, next) = some_of(&leading.doomed, leading.doomed_from, may_go);
+        debug_assert!(looked_at <= LOOKED_AT as u64, "a turn looks at so many");
+        self.standing.own_mut().doomed_from = next;
+        self.turn.spend(LOOK * looked_at);
         for (queue, by) in going {
             let Some(name) = self.state.queue(queue).map(|queue| queue.name.clone()) else {
                 self.standing.own_mut().doomed.remove(&queue);
@@ -172,6 +178,27 @@ impl Replica {
     }
 }
 
+/// Those at or behind `from` that may go, then those in front of it; how many were looked at for that, and where the next turn begins:
+/// where a turn looks at all of them, with the first.
+fn some_of(
+    doomed: &BTreeMap<QueueId, By>,
+    from: QueueId,
+    may_go: impl Fn(QueueId) -> bool,
+) -> (Vec<(QueueId, By)>, u64, QueueId) {
+    let (mut going, mut looked_at, mut next) = (Vec::new(), 0, from);
+    for (queue, by) in doomed.range(from..).chain(doomed.range(..from)).take(LOOKED_AT) {
+        (looked_at, next) = (looked_at + 1, QueueId(queue.0 + 1));
+        if may_go(*queue) {
+            going.push((*queue, by.clone()));
+        }
+        if going.len() == A_TURN {
+            break;
+        }
+    }
+    debug_assert!(going.len() <= A_TURN, "no more go in a turn");
+    (going, looked_at, if doomed.len() > LOOKED_AT { next } else { QueueId(0) })
+}
+
 /// What makes a local queue that is like the model, whatever the default of local queues says.
 fn as_local(model: &Definition) -> Changes {
     debug_assert_eq!(model.kind(), ObjectKind::ModelQueue, "queues are made from models");
@@ -185,4 +212,39 @@ fn as_local(model: &Definition) -> Changes {
     let said: Changes = said;
     debug_assert!(said.iter().all(|(selector, _)| selector != DEFTYPE), "nobody sets how a queue came to be");
     said.with_value(DEFTYPE, Value::Number(made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doomed(count: u32) -> BTreeMap<QueueId, By> {
+        (1..=count).map(|queue| (QueueId(queue), By::default())).collect()
+    }
+
+    #[test]
+    fn a_turn_looks_at_so_many_queues_and_none_is_passed_by_for_good() {
+        let all = doomed(10 * LOOKED_AT as u32);
+        let last = QueueId(all.len() as u32);
+        let (mut from, mut turns) = (QueueId(0), 0);
+        // All but the last are in use.
+        let going = loop {
+            let (going, looked_at, next) = some_of(&all, from, |queue| queue == last);
+            assert!(looked_at <= LOOKED_AT as u64);
+            (from, turns) = (next, turns + 1);
+            if !going.is_empty() {
+                break going;
+            }
+        };
+        assert_eq!((going[0].0, turns), (last, 10));
+        let (going, ..) = some_of(&all, from, |queue| queue == QueueId(1));
+        assert_eq!(going.len(), 1, "behind the last comes the first");
+    }
+
+    #[test]
+    fn few_queues_go_in_their_order() {
+        let (going, looked_at, next) = some_of(&doomed(100), QueueId(0), |_| true);
+        assert_eq!((going.len(), looked_at, next), (A_TURN, A_TURN as u64, QueueId(0)));
+        assert!(going.is_sorted_by_key(|(queue, _)| *queue));
+    }
 }

@@ -11,6 +11,7 @@ use super::calls::BACKLOG_BYTES_MAX;
 use super::free::Owner;
 use super::loads::Recipient;
 use super::proposals::Waiting;
+use super::turn::LEAVE;
 use crate::qmgr::{Command, Due, Removal};
 use crate::types::planted::{self, Bug};
 use crate::types::{Cause, Instant, LookupMap, Position, QueueId, SessionId, Version, WallTime, limits};
@@ -19,6 +20,8 @@ use crate::types::{Cause, Instant, LookupMap, Position, QueueId, SessionId, Vers
 const SLICE: usize = 1_000;
 /// Messages of all queues that are on their way out at a time.
 const LEAVING_MAX: u64 = 4_000;
+/// Queues that have something due and are looked at in a turn.
+const QUEUES: usize = 500;
 /// Of one queue that leave at a time with a report each, and bytes of reports.
 const REPORTS: usize = 100;
 const REPORTS_BYTES: usize = limits::ENTRY_BYTES_SOFT;
@@ -46,6 +49,10 @@ pub(super) struct Leaving {
     /// What was looked at, of the queues that have more.
     passed: LookupMap<QueueId, Due>,
     more: bool,
+    /// The queue that was looked at last, where a turn was too short for all that have something due.
+    last: QueueId,
+    /// One of those before it has more.
+    again: bool,
     next_look: Instant,
 }
 
@@ -123,14 +130,22 @@ impl Replica {
         } else if !leaving.more {
             return;
         }
-        leaving.more = false;
-        for queue in self.state.queues_due(now) {
+        leaving.more = std::mem::take(&mut leaving.again);
+        let (mut last, mut looked_at) = (std::mem::take(&mut leaving.last), 0);
+        while let Some(queue) = self.state.next_due(now, last) {
             let leading = self.standing.own_mut();
             if !leading.leaving.may_begin() || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX {
                 leading.leaving.more = true;
                 return;
             }
             self.expire_some(queue, now, Asked::Too);
+            self.turn.spend(LEAVE);
+            (last, looked_at) = (queue, looked_at + 1);
+            if looked_at == QUEUES {
+                let leaving = &mut self.standing.own_mut().leaving;
+                (leaving.last, leaving.again, leaving.more) = (last, leaving.more, true);
+                return;
+            }
         }
     }
 

@@ -1,6 +1,5 @@
 //! A get or a browse: which message it is, what is done with it, and what happens when there is none.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Replica;
@@ -8,7 +7,7 @@ use super::free::{Found, Owner, Search};
 use super::loads::Recipient;
 use super::searches::UnderWay;
 use super::sessions::{Handle, Selecting, Unsaid};
-use super::turn::LEAVE;
+use super::turn::{LEAVE, LOOK};
 use super::waiters::Waiter;
 use crate::mqi::{Completion, Data, Get, GetMode, GroupCall, Wait, Which};
 use crate::qmgr::Queue;
@@ -22,10 +21,10 @@ impl Replica {
             self.answer(session, token, completion);
             return None;
         }
-        let begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
+        let mut begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
         debug_assert!(begun.is_none_or(|begun| begun.token == token), "a search that nobody goes on with");
         let checked = self.check_get(session, &mut get);
-        let found = match checked {
+        let mut found = match checked {
             Ok(queue) => {
                 let found = self.find(session, queue, &mut get, begun);
                 self.or_locked(session, &get, found)
@@ -33,13 +32,22 @@ impl Replica {
             Err(_) => Found::Nothing,
         };
         let searches = &mut self.standing.own_mut().searches;
-        let freed = match (begun, found, checked) {
-            (None, Found::NotYet(_) | Found::Unread { .. }, Ok(queue)) => {
-                searches.begin(queue);
-                BTreeSet::new()
+        let mut freed = Vec::new();
+        if let (Some(begun), Found::Nothing, Ok(_)) = (&mut begun, found, checked)
+            && get.wait != Wait::No
+        {
+            match searches.freed_since(begun.queue, begun.since) {
+                Ok(since) => freed = since,
+                Err(anew) => (begun.since, begun.judged, found) = (anew, None, Found::NotYet(None)),
             }
-            (Some(begun), Found::Message(_) | Found::Nothing, _) => searches.end(begun.queue),
-            _ => BTreeSet::new(),
+        }
+        let since = match (begun, found, checked) {
+            (None, Found::NotYet(_) | Found::Unread { .. }, Ok(queue)) => searches.begin(queue),
+            (Some(begun), Found::Message(_) | Found::Nothing, _) => {
+                searches.end(begun.queue);
+                begun.since
+            }
+            _ => begun.map_or(0, |begun| begun.since),
         };
         match (checked, found) {
             (Err(reason), _) => self.answer(session, token, Completion::failed(reason)),
@@ -48,14 +56,14 @@ impl Replica {
             (Ok(queue), Found::NotYet(behind)) => {
                 let judged = begun.and_then(|begun| begun.judged);
                 let state = self.sessions.get_mut(session).expect("just checked");
-                state.search = Some(UnderWay { token, queue, behind, judged });
+                state.search = Some(UnderWay { token, queue, since, behind, judged });
                 self.is_not_done = true;
                 return Some(get);
             }
             // It goes on when the message is there; until then the session's calls wait.
             (Ok(queue), Found::Unread { at, behind }) => {
                 let state = self.sessions.get_mut(session).expect("just checked");
-                state.search = Some(UnderWay { token, queue, behind, judged: None });
+                state.search = Some(UnderWay { token, queue, since, behind, judged: None });
                 self.load(queue, at, Recipient::Judge { session, token });
                 return Some(get);
             }
@@ -64,14 +72,7 @@ impl Replica {
     }
 
     /// There is no message now. Those that became free while it was looked for are offered once more.
-    fn wait(
-        &mut self,
-        session: SessionId,
-        token: Token,
-        queue: QueueId,
-        get: Get,
-        freed: BTreeSet<Position>,
-    ) {
+    fn wait(&mut self, session: SessionId, token: Token, queue: QueueId, get: Get, freed: Vec<Position>) {
         if matches!(get.mode, GetMode::UnderCursor | GetMode::BrowseUnderCursor) {
             return self.answer(session, token, Completion::failed(Reason::NoMsgUnderCursor));
         }
@@ -91,6 +92,7 @@ impl Replica {
         if looks_again {
             leading.regrouped.insert(queue, leading.waiters.pass(false));
         }
+        self.turn.spend(LOOK * freed.len() as u64);
         freed.into_iter().for_each(|position| leading.offers.add(queue, position));
     }
 
@@ -139,7 +141,7 @@ impl Replica {
         let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
         let handle = handle.expect("checked");
         let (cursor, locked, upto) = (handle.cursor, handle.locked, handle.browsed_upto(get));
-        let Handle { selecting, passed, .. } = handle;
+        let Handle { selecting, passed, .. } = &mut **handle;
         let selector = selecting.as_deref().map(Selecting::selector);
         // In logical order, what is next is settled.
         if let Some(selector) = selector.filter(|_| !get.selection.logical_order) {

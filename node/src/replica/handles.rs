@@ -62,14 +62,23 @@ impl Replica {
         handle: HandleId,
         options: OpenOptions,
     ) {
-        let most = self.state.maxhands();
-        let opened = self.sessions.get_mut(session).ok_or(Reason::HconnError).and_then(|state| {
-            state.check_handle(handle, most)?;
-            state.managers.insert(handle, options);
-            Ok(())
-        });
-        let completion = opened.map_or_else(Completion::failed, |()| Completion::done());
+        let opened = self.open_manager(session, handle, options);
+        let completion = opened.map_or_else(Completion::from, |()| Completion::done());
         self.answer(session, token, completion);
+    }
+
+    fn open_manager(
+        &mut self,
+        session: SessionId,
+        handle: HandleId,
+        options: OpenOptions,
+    ) -> Result<(), Refusal> {
+        let most = self.state.maxhands();
+        let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
+        state.check_handle(handle, most)?;
+        let held = state.hold_handle(&self.options.account)?;
+        state.managers.insert(handle, (options, held));
+        Ok(())
     }
 
     fn is_going(&self, name: &str) -> bool {
@@ -110,10 +119,12 @@ impl Replica {
         let most = self.state.maxhands();
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
         state.check_handle(handle, most)?;
+        let held = state.hold_handle(account)?;
         let is_alias = alias.is_some();
         let passed = Passed::default();
         let (cursor, locked, anchor, groups) = (None, None, None, Groups::default());
         let opened = Handle {
+            held,
             queue,
             name,
             is_alias,
@@ -228,7 +239,7 @@ impl Replica {
     /// What a handle stands for: the queue manager, or what has the name by which a queue was opened.
     fn inquired(&self, session: SessionId, handle: HandleId) -> Result<ObjectView, Reason> {
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
-        if let Some(options) = state.managers.get(&handle) {
+        if let Some((options, _)) = state.managers.get(&handle) {
             debug_assert_eq!(options.check_manager(), Ok(()), "the queue manager is open for inquiring");
             let definition = self.state.catalog().manager().clone();
             return if options.inquire {

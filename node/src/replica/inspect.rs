@@ -1,7 +1,6 @@
 //! What judges look at and no client is told: who waits, and whose turn it is.
 
 use super::Replica;
-use super::sessions::Handle;
 use crate::mqi::Get;
 use crate::types::{MessageSelector, Position, QueueId, SessionId, Token};
 
@@ -28,8 +27,10 @@ impl Replica {
         waiters.filter_map(|waiter| {
             let (session, token, queue, get) = (waiter.session, waiter.token, waiter.queue, &waiter.get);
             let handle = self.sessions.get(session)?.handles.get(&get.handle);
-            let (selector, cursor) =
-                (handle.and_then(Handle::selector), handle.and_then(|handle| handle.browsed_upto(get)));
+            let (selector, cursor) = (
+                handle.and_then(|handle| handle.selector()),
+                handle.and_then(|handle| handle.browsed_upto(get)),
+            );
             Some(WaitView { session, token, queue, get, selector, cursor })
         })
     }

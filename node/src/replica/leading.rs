@@ -75,6 +75,8 @@ pub(super) struct Leading {
     pub defining: Defining,
     /// Dynamic queues that go as soon as they can.
     pub doomed: BTreeMap<QueueId, By>,
+    /// Of so many that a turn does not look at all of them: where the next one begins.
+    pub doomed_from: QueueId,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
     incoming: LookupMap<QueueId, u64>,
     /// Sequences of puts that are not persistent, and so not in the log.
@@ -207,6 +209,7 @@ impl Leading {
             locked: BTreeSet::new(),
             defining: Defining::default(),
             doomed: BTreeMap::new(),
+            doomed_from: QueueId(0),
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,

@@ -35,7 +35,7 @@ impl Left {
     }
 
     pub fn handles(&self) -> impl Iterator<Item = &Handle> {
-        self.session.handles.values()
+        self.session.handles.values().map(Box::as_ref)
     }
 
     /// What is still locked by them.

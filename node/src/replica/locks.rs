@@ -18,7 +18,7 @@ pub(super) type Lock = (QueueId, Position, Owner);
 /// What these handles of a session have locked.
 pub(super) fn locks_of(
     session: SessionId,
-    handles: &BTreeMap<HandleId, Handle>,
+    handles: &BTreeMap<HandleId, Box<Handle>>,
 ) -> impl Iterator<Item = Lock> {
     handles.iter().filter_map(move |(id, of)| Some((of.queue, of.locked?, Owner::Lock(session, *id))))
 }

@@ -14,6 +14,7 @@ use crate::mqi::{
     QueueView, Refusal, Selection, SessionView, Terms, UnitState, Wait,
 };
 use crate::qmgr::{Command, Family, RowChange, RowSource, StoreReadError, command};
+use crate::types::account::HANDLE_BYTES;
 use crate::types::definition::{
     self as selector, By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
 };
@@ -2441,4 +2442,44 @@ fn a_search_by_selector_that_is_under_way_can_be_cancelled_closed_and_damaged() 
     alone.go_on(events);
     assert_eq!(alone.answer(OTHER, Token(903)), None);
     alone.replica.assert_holds();
+}
+
+#[test]
+fn open_handles_take_memory_until_they_are_closed_or_their_session_ends() {
+    let account = Account::new(16 << 20);
+    let mut alone = Alone::with(Options { account: account.clone(), ..options(usize::MAX) });
+    let used = || account.used(crate::types::Share::Handles);
+    let before = used();
+    assert_eq!(before, 2 * HANDLE_BYTES, "each session has Q open");
+    let open = |handle: u32, queue: &str| Call::Open {
+        handle: HandleId(handle),
+        queue: name(queue),
+        options: OpenOptions { inquire: true, ..OpenOptions::default() },
+        dynamic: String::new(),
+        selector: None,
+    };
+    let manager = |handle: u32| Call::OpenManager {
+        handle: HandleId(handle),
+        options: OpenOptions { inquire: true, ..OpenOptions::default() },
+    };
+    alone.ok(APP, open(2, "Q"));
+    alone.ok(APP, manager(3));
+    assert_eq!(used(), before + 2 * HANDLE_BYTES);
+    alone.call(APP, open(4, "NONE"));
+    for handle in [2, 3] {
+        alone.ok(APP, Call::Close { handle: HandleId(handle), close: CloseOption::Keep });
+    }
+    assert_eq!(used(), before, "what was refused and what is closed takes nothing");
+
+    let full = account.limit(crate::types::Share::Handles) - used();
+    assert!(account.take(crate::types::Share::Handles, full));
+    for call in [open(2, "Q"), manager(3)] {
+        let refused = alone.call(APP, call);
+        assert_eq!(refused.reason, Reason::ResourceProblem);
+    }
+    account.give(crate::types::Share::Handles, full);
+    alone.ok(APP, open(2, "Q"));
+    alone.ok(OTHER, manager(3));
+    alone.turn([Event::SessionClosed { session: APP }, Event::SessionClosed { session: OTHER }]);
+    assert_eq!(used(), 0);
 }

@@ -14,6 +14,7 @@ use crate::mqi::{
     Call, Connect, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
     Which,
 };
+use crate::types::account::HANDLE_BYTES;
 use crate::types::{
     Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position,
     ProducerSequence, QueueId, Reason, SessionId, Share, Token, limits,
@@ -26,9 +27,10 @@ pub(super) struct Session {
     pub purpose: Purpose,
     /// What its messages say of who put them.
     pub context: DefaultContext,
-    pub handles: BTreeMap<HandleId, Handle>,
+    /// In boxes: half of the places of such a map are empty.
+    pub handles: BTreeMap<HandleId, Box<Handle>>,
     /// Handles of the queue manager itself, and how it is open by them.
-    pub managers: BTreeMap<HandleId, OpenOptions>,
+    pub managers: BTreeMap<HandleId, (OpenOptions, Held)>,
     /// The unit of work that the next commit commits.
     pub unit: Unit,
     /// Calls that wait: for their session's turn, or for an earlier one of this session, because a body is being staged
@@ -61,8 +63,10 @@ pub(super) struct Unsaid {
     pub warning: Option<Reason>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Handle {
+    /// The memory that it takes, as long as it is open.
+    pub held: Held,
     pub queue: QueueId,
     pub name: ObjectName,
     /// The name is that of an alias, which has its own word on puts and gets.
@@ -85,6 +89,11 @@ pub(super) struct Handle {
     /// The temporary queue was made for this handle, and goes with it.
     pub made: bool,
 }
+
+const _: () = assert!(
+    size_of::<Handle>() + size_of::<Box<Handle>>() * 4 <= HANDLE_BYTES as usize / 2,
+    "what a handle takes here leaves half of what is counted to the listener"
+);
 
 /// The selector of a handle, and the memory that is held for it.
 #[derive(Debug)]
@@ -208,7 +217,7 @@ impl Session {
             "a handle is of a queue or of the queue manager"
         );
         let unknown = if self.managers.contains_key(&handle) { not_so } else { Reason::HobjError };
-        self.handles.get(&handle).ok_or(unknown)
+        self.handles.get(&handle).map(Box::as_ref).ok_or(unknown)
     }
 
     /// A get is answered: nothing of it is to be said any more. What it is warned of, unless it failed: then its message is not
@@ -233,9 +242,27 @@ impl Session {
         }
     }
 
+    /// Memory for one handle more. 2102 when all programs together have too many open: whoever has few of them still finds room
+    /// when others have many. The queue manager's own programs always do.
+    pub fn hold_handle(&self, account: &Arc<Account>) -> Result<Held, Refusal> {
+        let mut held = Held::nothing(account.clone(), Share::Handles);
+        if self.purpose == Purpose::Server {
+            held.set(HANDLE_BYTES);
+            return Ok(held);
+        }
+        let open = 1 + self.handles.len() + self.managers.len();
+        debug_assert!(open <= limits::HANDLES_MAX, "a session has so many handles at most");
+        if held.grow_beside(HANDLE_BYTES, HANDLE_BYTES * open as u64) {
+            return Ok(held);
+        }
+        let detail = "The handles that all programs have open take the memory that there is for them: close what is not used, or give \
+                      the node more (limits.memory_bytes).";
+        Err(Refusal::because(Reason::ResourceProblem, detail))
+    }
+
     /// As [`Session::check_handle`] let it.
     pub fn open(&mut self, id: HandleId, handle: Handle) {
-        let before = self.handles.insert(id, handle);
+        let before = self.handles.insert(id, Box::new(handle));
         debug_assert!(before.is_none(), "a handle is of what was opened under it until that is closed");
     }
 }
@@ -401,9 +428,15 @@ impl Sessions {
     /// `left`: handles of sessions that are gone, which nobody has closed yet.
     pub fn assert_holds<'a>(&'a self, left: impl Iterator<Item = &'a Handle>) {
         let mut open: BTreeMap<QueueId, OpenCounts> = BTreeMap::new();
-        for handle in self.by_id.values().flat_map(|session| session.handles.values()).chain(left) {
+        let open_now = self.by_id.values().flat_map(|session| session.handles.values()).map(Box::as_ref);
+        for handle in open_now.chain(left) {
             open.entry(handle.queue).or_default().add(handle.options);
             debug_assert!(handle.cursor.is_none() || handle.options.browse, "only who browses has a cursor");
+            debug_assert_eq!(
+                handle.held.bytes(),
+                HANDLE_BYTES,
+                "a handle is counted for as long as it is open"
+            );
             debug_assert!(
                 !handle.options.exclusive || handle.options.input,
                 "a queue is one's own for getting from it"
@@ -484,8 +517,46 @@ mod tests {
     }
 
     #[test]
+    fn handles_have_a_bound_of_their_own_and_leave_room_to_who_has_few() {
+        let account = Account::new(1 << 30);
+        let connect = |purpose| Connect { purpose, ..Connect::default() };
+        let mut sessions = Vec::new();
+        // One session after the other opens as many as it may.
+        let refused = 'full: loop {
+            let mut session = Session::new(connect(Purpose::Program));
+            for at in 1..=limits::HANDLES_MAX as u32 {
+                match session.hold_handle(&account) {
+                    Ok(held) => drop(session.managers.insert(HandleId(at), (OpenOptions::default(), held))),
+                    Err(refused) => {
+                        sessions.push(session);
+                        break 'full refused;
+                    }
+                }
+            }
+            sessions.push(session);
+        };
+        assert_eq!(refused.reason, Reason::ResourceProblem);
+        let used = account.used(Share::Handles);
+        assert!(used <= account.limit(Share::Handles) && used >= 20_000 * HANDLE_BYTES, "{used}");
+        let few: Vec<Session> = (0..100).map(|_| Session::new(connect(Purpose::Program))).collect();
+        let held: Vec<Held> = few.iter().map(|session| session.hold_handle(&account).unwrap()).collect();
+        drop((sessions, held));
+        assert_eq!(account.used(Share::Handles), 0, "what is closed is given back");
+    }
+
+    #[test]
+    fn the_queue_manager_s_own_programs_always_find_room() {
+        let account = Account::new(1 << 30);
+        account.add(Share::Handles, account.limit(Share::Handles));
+        let connect = Connect { purpose: Purpose::Server, ..Connect::default() };
+        assert_eq!(Session::new(connect).hold_handle(&account).unwrap().bytes(), HANDLE_BYTES);
+    }
+
+    #[test]
     fn a_handle_that_only_inquires_is_counted_until_it_is_closed() {
+        let account = Account::new(1 << 30);
         let handle = |options: OpenOptions| Handle {
+            held: Held::nothing(account.clone(), Share::Handles),
             queue: QueueId(1),
             name: ObjectName::new("Q").unwrap(),
             is_alias: false,

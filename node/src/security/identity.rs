@@ -29,7 +29,8 @@ pub enum Principal {
         cluster: String,
         name: String,
     },
-    /// A certificate of our authority without a name of ours: its common name.
+    /// A certificate of our authority without a name of ours: its common name, or all that it says of its owner where it has
+    /// none; perhaps nothing.
     Other {
         name: String,
     },
@@ -88,9 +89,11 @@ pub fn user_uri(cluster: &str, name: &str) -> String {
     format!("trimaran://{cluster}/user/{name}")
 }
 
-/// Reads the names of a certificate that was verified before.
+/// Reads the names of a certificate that was verified before. Whoever showed one is never anonymous.
 pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Principal::Anonymous };
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Principal::Other { name: String::new() };
+    };
     let mut ours = Vec::new();
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         for name in &names.value.general_names {
@@ -102,8 +105,9 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
     match ours.len() {
         1 => ours.remove(0),
         0 => {
-            let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-            name.map_or(Principal::Anonymous, |name| Principal::Other { name: name.to_owned() })
+            let subject = certificate.subject();
+            let name = subject.iter_common_name().next().and_then(|name| name.as_str().ok());
+            Principal::Other { name: name.map_or_else(|| subject.to_string(), str::to_owned) }
         }
         _ => Principal::Ambiguous,
     }

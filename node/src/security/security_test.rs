@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,11 +34,15 @@ impl Authority {
         self.issue_with(directory, name, &[uri], 1975)
     }
 
-    /// Valid from the first day of that year.
+    /// Valid from the first day of that year, and without a common name for nobody's `name`.
     fn issue_with(&self, directory: &Path, name: &str, uris: &[&str], year: i32) -> TlsOptions {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
+        // Else it had one of the library.
+        params.distinguished_name = DistinguishedName::new();
+        if !name.is_empty() {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
         params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
         params.not_before = rcgen::date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -287,6 +291,32 @@ fn a_certificate_with_several_names_is_nobodys() {
     let found = principal(&certificate);
     assert_eq!(found, Principal::Ambiguous);
     assert!(found.identity("demo").unwrap_err().contains("several"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_names_nobody_is_refused_at_every_port_of_clients() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    for uris in [&[][..], &["https://demo/ann"]] {
+        authority.issue_with(directory.path(), "", uris, 1975);
+        for audience in [Audience::Clients, Audience::Rest, Audience::Channels] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let tls = Tls::load(a.clone()).unwrap();
+            let mut accepted =
+                incoming(listener, Some(Arc::new(tls)), audience, AcceptLimits::connections(10));
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("trimaran").unwrap();
+            let client = client_with(directory.path(), "");
+            let _stream = TlsConnector::from(client).connect(name, stream).await.unwrap();
+            let refused = next_info(&mut accepted).await.identity().unwrap_err();
+            assert!(
+                refused.starts_with("The certificate of \"\" names no user of this cluster"),
+                "{refused}"
+            );
+        }
+    }
 }
 
 #[test]

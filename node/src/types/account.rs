@@ -37,6 +37,8 @@ pub enum Share {
     /// Selectors of handles, translated. A share of its own: they may stay for as long as their sessions do, and must not keep out who
     /// is not connected.
     Selectors,
+    /// Handles that are open, [`HANDLE_BYTES`] each: as long as they are, they stay.
+    Handles,
     /// Bodies that were read from the message store for those who get and browse, one copy each, for as long as they
     /// stay. The oldest leave when they are more than `limits.window_bytes`; never refused.
     Loaded,
@@ -55,27 +57,33 @@ pub enum Share {
 /// [`Share::Answers`].
 pub const CONNECTION_BYTES: u64 = 32 * 1024;
 
+/// What an open handle takes, with what the listener of its connection keeps of it.
+pub const HANDLE_BYTES: u64 = 1280;
+
 /// Each share and its part of the whole in percent.
-const PARTS: [(Share, &str, u64); 13] = [
+const PARTS: [(Share, &str, u64); 14] = [
     (Share::Connections, "connections", 10),
-    (Share::Receiving, "receiving", 8),
+    (Share::Receiving, "receiving", 7),
     (Share::Bodies, "bodies", 12),
     (Share::Calls, "calls", 12),
     (Share::Answers, "answers", 12),
     (Share::Units, "units", 12),
     (Share::NotPersistent, "not-persistent", 12),
-    (Share::Snapshots, "snapshots", 6),
+    (Share::Snapshots, "snapshots", 5),
     (Share::Selectors, "selectors", 2),
+    (Share::Handles, "handles", 3),
     (Share::Loaded, "loaded", 4),
     (Share::Staged, "staged", 4),
-    (Share::Producers, "producers", 6),
+    (Share::Producers, "producers", 5),
     (Share::Definitions, "definitions", 0),
 ];
 
 impl Share {
     /// As metrics and status name it.
     pub fn name(self) -> &'static str {
-        PARTS[self as usize].1
+        let (share, name, _) = PARTS[self as usize];
+        debug_assert_eq!(share, self, "a share is where its number says");
+        name
     }
 
     /// Whether somebody waits or is refused where it has no room. The others have bounds of their own.
@@ -175,6 +183,7 @@ impl Account {
         let limit = self.limit(share);
         let is_waited_for = matches!(share, Share::Bodies | Share::Receiving);
         let left = if is_waited_for { limit / LEFT } else { 0 };
+        debug_assert!(left < limit, "what is left to others is a part");
         self.used(share) > (limit - left) / 4 * 3
     }
 
@@ -193,7 +202,9 @@ impl Account {
 
     /// Something had no room that is counted elsewhere.
     pub fn note_refused(&self, share: Share) {
-        self.entries[share as usize].refused.fetch_add(1, Relaxed);
+        let entry = &self.entries[share as usize];
+        debug_assert_eq!(entry.share, share, "a share is where its number says");
+        entry.refused.fetch_add(1, Relaxed);
     }
 
     fn take_beside(&self, share: Share, bytes: u64, whole: u64) -> bool {

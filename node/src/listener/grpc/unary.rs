@@ -10,7 +10,7 @@ use trimaran_proto::queue::v1 as wire;
 use trimaran_proto::queue::v1::queue_server::Queue;
 
 use super::ResponseStream;
-use super::accept::admit;
+use super::accept::admit_program;
 use super::convert;
 use super::frame::Frame;
 use super::session::Session;
@@ -53,7 +53,7 @@ impl Messaging {
         &self,
         request: Request<Streaming<Frame>>,
     ) -> Result<ResponseStream<wire::SessionResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_program(&self.gate, request.extensions())?;
         Ok(Session::serve(self.listener.clone(), admission, request.into_inner()))
     }
 }
@@ -71,7 +71,7 @@ impl Queue for Messaging {
     }
 
     async fn put(&self, request: Request<wire::PutRequest>) -> Result<Response<wire::PutResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_program(&self.gate, request.extensions())?;
         // The extensions have the place of a long message: kept to the end.
         let (_, _extensions, request) = request.into_parts();
         let response = match self.put_once(&admission, request).await {
@@ -95,7 +95,7 @@ impl Queue for Messaging {
     }
 
     async fn get(&self, request: Request<wire::GetRequest>) -> Result<Response<wire::GetResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_program(&self.gate, request.extensions())?;
         let response = match self.get_once(&admission, request.into_inner()).await {
             Ok((completion, errand)) => {
                 let outcome = outcome_of(&completion);
@@ -121,7 +121,7 @@ impl Queue for Messaging {
         &self,
         request: Request<wire::BrowseRequest>,
     ) -> Result<Response<Self::BrowseStream>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
+        let admission = admit_program(&self.gate, request.extensions())?;
         let browsing = match self.begin_browse(admission, request.into_inner()).await {
             Ok(browsing) => browsing,
             Err(unserved) => {

@@ -490,13 +490,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         asked: &Connect,
         closing: Pin<&mut impl Future<Output = ()>>,
     ) -> std::io::Result<Result<Open, (Reason, String)>> {
-        let admission = match self.gate.admit(self.client(asked)) {
+        let admission = match self.gate.admit_program(self.client(asked)) {
             Ok(admission) => admission,
             Err(refused) => {
                 let reason = match refused {
                     NotAdmitted::Stopping => Reason::QMgrQuiescing,
                     NotAdmitted::NoUser(_) => Reason::NotAuthorized,
-                    NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
+                    NotAdmitted::TooMany { .. } | NotAdmitted::Crowded => Reason::MaxConnsLimitReached,
                 };
                 return Ok(Err((reason, refused.to_string())));
             }
@@ -770,7 +770,7 @@ mod tests {
         node.close_all.send(Reason::QMgrQuiescing).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let arrived = Vec::new().into_iter();
-        let entry = driver.told.enter(unique());
+        let entry = driver.told.add(1, &link.terms().user);
         driver.links.insert(1, Open { link, arrived, converting: None, entry, _admission: admission });
         driver.instance = Some(instance);
         driver.run(std::future::pending()).await;

@@ -75,7 +75,7 @@ impl Service {
         let asked = Asked::read(head)?;
         if is_long(&body) && matches!(asked.what, What::Put(_)) {
             // Who is to go elsewhere, or is let in nowhere, need not send it.
-            drop(self.admit()?);
+            drop(self.admit(&asked.what)?);
             find_served(&self.listener, &asked.manager).map_err(|unserved| self.unserved(head, unserved))?;
         }
         let most = asked.body_bytes_max();
@@ -86,7 +86,7 @@ impl Service {
         if let What::OpenApi = what {
             return Ok(answer::text(StatusCode::OK, answer::JSON, Bytes::from_static(OPENAPI.as_bytes())));
         }
-        let admission = self.admit()?;
+        let admission = self.admit(&what)?;
         match what {
             What::OpenApi => unreachable!("it was answered"),
             What::Login => {
@@ -131,12 +131,16 @@ impl Service {
         }
     }
 
-    fn admit(&self) -> Result<Admission, Problem> {
-        self.gate.admit(self.client.clone()).map_err(|refused| {
+    /// Who puts, gets or browses is a program.
+    fn admit(&self, what: &What) -> Result<Admission, Problem> {
+        let is_program = matches!(what, What::Put(_) | What::Get(_) | What::List(_));
+        let client = self.client.clone();
+        let admitted = if is_program { self.gate.admit_program(client) } else { self.gate.admit(client) };
+        admitted.map_err(|refused| {
             let reason = match &refused {
                 NotAdmitted::Stopping => Reason::QMgrStopping,
                 NotAdmitted::NoUser(_) => Reason::NotAuthorized,
-                NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
+                NotAdmitted::TooMany { .. } | NotAdmitted::Crowded => Reason::MaxConnsLimitReached,
             };
             Problem::of(reason, Some(refused.to_string()))
         })
