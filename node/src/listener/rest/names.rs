@@ -300,7 +300,10 @@ impl Name {
     fn worded(&self, value: &Value) -> Result<String, String> {
         let (path, attribute) = (&self.path, self.attribute);
         let said = match (attribute.form, value) {
-            (Form::Number { .. }, Value::Number(number)) if number.is_i64() => number.to_string(),
+            (Form::Number { .. }, Value::Number(number)) => match whole(number) {
+                Some(number) => number.to_string(),
+                None => return Err(format!("{path} is {}, not {number}.", self.range())),
+            },
             (Form::Number { .. } | Form::Word(_), Value::String(word)) => {
                 let found = self.words().iter().find(|(_, number)| self.word(*number).as_ref() == Some(word));
                 let found = found.filter(|_| !word.is_empty()).map(|(_, number)| *number);
@@ -372,6 +375,12 @@ impl Name {
         schema["description"] = format!("{}: {}", attribute.name, attribute.help).into();
         schema
     }
+}
+
+/// JSON has one kind of numbers: 9.0 is whole.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
+    number.as_i64().or_else(|| float().map(|float| float as i64))
 }
 
 /// Puts a value where it stands.
@@ -490,6 +499,13 @@ mod tests {
         assert!(queue.at("model.type").is_none() && queue.at("alias.targetName").is_none());
         let compression = Names::of(Kind::Channel);
         assert_eq!(compression.at("compression.header").unwrap().told("NONE"), Some(json!(["none"])));
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        let depth = Names::of(Kind::LocalQueue);
+        let depth = depth.at("storage.maximumDepth").unwrap();
+        assert_eq!((depth.read(&json!(9)), depth.read(&json!(9.0))), (Ok("9".into()), Ok("9".into())));
     }
 
     #[test]
