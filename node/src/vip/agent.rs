@@ -996,10 +996,7 @@ mod tests {
             panic!("another node may have it, and nobody says so")
         };
         assert!(now() >= deadline, "until then it is this node's");
-        assert!(
-            sentence.contains("program release still runs after the end of the lease: "),
-            "{sentence}"
-        );
+        assert!(sentence.contains("program release still runs after the end of the lease: "), "{sentence}");
         assert!(is_given_back(&report()));
         assert!(matches!(report(), Report::Released { .. }), "when it is done");
     }
