@@ -224,7 +224,8 @@ impl Conversation {
         };
         let waiting = match header.segment {
             types::DISC if !has_unit => return self.disconnect(desk, &header, completion::OK, reason::NONE),
-            types::DISC => Waiting::Disconnect { header, backed_out },
+            // A program that never saw a message has lost nothing, and is told nothing.
+            types::DISC => Waiting::Disconnect { header, backed_out: is_spoilt },
             _ if backed_out => Waiting::BackedOut { header },
             _ => Waiting::Simple { header, handle: 0 },
         };
