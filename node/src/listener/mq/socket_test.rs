@@ -953,7 +953,7 @@ fn what_nobody_may_have_seen_is_backed_out_when_the_connection_ends() {
         let mut dialogue = Dialogue::closed_with_a_persistent_message(options, &["two", "two"]);
         dialogue.close();
         assert_eq!(dialogue.end(), ["Backout"]);
-        assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 2003 handle 0"]);
+        assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 0 handle 0"]);
         assert_eq!(dialogue.asks(), ["Disconnect"]);
     }
     // The handle need not be closed.
