@@ -351,7 +351,7 @@ async fn run_commands(cluster: &mut Cluster, page: &str) -> usize {
             ["trimaran", arguments @ ..] => drop(command(cluster, arguments)),
             ["sudo", "apt", "install", "./trimaran_*.deb"] => {
                 let node = node();
-                cluster.restart_as(node, Version::TRAIL.0);
+                cluster.restart_as(node, Version::PLACES.0);
                 wait_in_sync(cluster, node).await;
             }
             ["sudo", "systemctl", "stop", "trimaran-node"] => {
@@ -373,7 +373,7 @@ async fn run_commands(cluster: &mut Cluster, page: &str) -> usize {
                         wait_in_sync(cluster, node).await;
                     }
                     // One that joins is as new as the others are now, and waits to be asked for.
-                    false => cluster.start_as(node, Version::TRAIL.0),
+                    false => cluster.start_as(node, Version::PLACES.0),
                 }
             }
             other => panic!("what is this? {other:?}"),
