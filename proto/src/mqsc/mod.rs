@@ -36,7 +36,7 @@ pub use facts::{Fact, Facts, Known, facts_of, live};
 pub use filter::{Filter, Operator};
 pub use lines::{Joiner, Line};
 pub use parser::parse;
-pub use records::{MANAGER_PROFILE, granted};
+pub use records::{MANAGER_PROFILE, authority_steps, granted};
 pub use script::{Script, Step, not_understood};
 pub use status::rows;
 pub use syntax::Fault;

@@ -76,14 +76,7 @@ pub(super) fn set_authority(clause: &Clause<'_>) -> Result<Command, Fault> {
     for (name, action) in [("AUTHADD", Action::Add), ("AUTHRMV", Action::Remove)] {
         let Some(word) = clause.words.iter().find(|word| word.name == name) else { continue };
         let list = authorities(clause, word, &record.object)?;
-        if list.is_empty() {
-            continue;
-        }
-        for who in &record.who {
-            let mut said = who.clone();
-            said.push(("AUTHLIST", list.join(",")));
-            steps.push((action, said));
-        }
+        steps.extend(authority_steps(action, &list, &record.who));
     }
     if steps.is_empty() {
         return Err(clause.because(last(clause), "AUTHADD or AUTHRMV must be said."));
@@ -95,6 +88,19 @@ pub(super) fn delete_authority(clause: &Clause<'_>) -> Result<Command, Fault> {
     let record = record(clause, &[])?;
     let steps = record.who.into_iter().map(|who| (Action::Remove, who)).collect();
     Ok(Command::Set { kind: Kind::Authority, profile: record.profile, steps, deletes: true })
+}
+
+/// What becomes of these authorities, for everyone whom a record is about. Nothing where there are none.
+pub fn authority_steps(action: Action, list: &[&str], who: &[Said]) -> Vec<(Action, Said)> {
+    if list.is_empty() {
+        return Vec::new();
+    }
+    let step = |who: &Said| {
+        let mut said = who.clone();
+        said.push(("AUTHLIST", list.join(",")));
+        (action, said)
+    };
+    who.iter().map(step).collect()
 }
 
 fn last<'a>(clause: &'a Clause<'_>) -> &'a Word {

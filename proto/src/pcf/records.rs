@@ -105,14 +105,7 @@ impl Said<'_> {
         let mut steps = Vec::new();
         for (id, action, numbers) in said {
             let list = authorities(id, &numbers, &record.object)?;
-            if list.is_empty() {
-                continue;
-            }
-            for who in &record.who {
-                let mut said = who.clone();
-                said.push(("AUTHLIST", list.join(",")));
-                steps.push((action, said));
-            }
+            steps.extend(mqsc::authority_steps(action, &list, &record.who));
         }
         if steps.is_empty() {
             let why = "Authorities that are given or taken must be said.";
