@@ -50,8 +50,11 @@ impl Replica {
             Admin::Alter { object, changes } => {
                 let by = self.by(session).into();
                 self.check_alter(&object, &changes).map(|(definition, grows)| {
-                    let whole = planted::is(Bug::AlterWhole);
-                    let changes = if whole { definition.as_changes() } else { changes };
+                    if planted::is(Bug::AlterWhole) {
+                        // And waits for nobody, as it would before there was `defining`.
+                        let changes = definition.as_changes();
+                        return (Command::Alter { object, changes, by }, None, None);
+                    }
                     (Command::Alter { object: object.clone(), changes, by }, Some((object, grows)), None)
                 })
             }

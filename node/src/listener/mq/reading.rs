@@ -146,7 +146,8 @@ impl Reading {
         if self.gets.is_empty() {
             return self.serve(desk, request, may_call_back);
         }
-        let is_next = self.next.is_none() && !request.is_confirmed;
+        // Why a get before it failed is no answer to it.
+        let is_next = self.next.is_none() && !request.is_confirmed && self.failure.is_none();
         if is_next && self.goes_on(&request) && self.wanted.requested_bytes > 1 {
             // Only more room: what is under way serves it.
             self.take_request(request);

@@ -1026,6 +1026,23 @@ fn who_asks_for_more_while_a_get_waits_is_waited_for_as_long_as_it_says() {
     assert!(dialogue.answer(none()).is_empty());
     assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
     assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
+
+    // Or asks when that wait is over, and what is ahead has not ended yet.
+    let mut dialogue = Dialogue::listening();
+    dialogue.send_request(request(0));
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    assert_eq!(dialogue.asks(), ["Get Ahead For(100ms)", "Get Ahead For(200ms)"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    dialogue.send_request(request(1));
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert!(dialogue.answer(none()).is_empty(), "that wait was another one");
+    assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
+    for _cancel in 0..2 {
+        assert!(dialogue.answer(Completion::done()).is_empty());
+    }
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
 }
 
 #[test]
