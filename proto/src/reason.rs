@@ -84,6 +84,7 @@ macro_rules! reasons {
             2102 ResourceProblem         RESOURCE_PROBLEM          "The node has no resources for this just now (disk, memory or log); try again."
             2104 UnknownReportOption     UNKNOWN_REPORT_OPTION     "The message was put; it has a report option that is not known, and was passed over."
             2105 StorageClassError       STORAGE_CLASS_ERROR       "The storage class is not valid."
+            2107 XwaitCanceled           XWAIT_CANCELED           "The wait was ended by another thread of the program."
             2110 FormatError             FORMAT_ERROR              "The format name is not valid."
             2111 SourceCcsidError        SOURCE_CCSID_ERROR       "The text is in a character set that is not known here, or is not text of that set."
             2119 NotConverted            NOT_CONVERTED            "The message was got as it was put: it could not be converted as asked."

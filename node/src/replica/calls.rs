@@ -176,7 +176,10 @@ impl Replica {
     /// earlier body of the session is still on its way, calls wait in their session.
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
-        let moving = |session: &Session| session.staging > 0 || session.loading > 0 || session.opening > 0;
+        let moving = |session: &Session| {
+            let awaits = session.staging > 0 || session.loading > 0 || session.opening > 0;
+            awaits || session.is_sent_away
+        };
         let Some(leading) = self.standing.serving() else { return false };
         // A new leader that has heard no majority of clocks does not know what time it is. It hears them with its lease.
         let held = leading.handover.is_some_and(|handover| self.waits_for_handover(&handover, session, call))

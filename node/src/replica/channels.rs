@@ -56,7 +56,7 @@ impl Replica {
     }
 
     /// STOP CHANNEL: who is connected through a channel that is stopped now is sent away, as many as a turn has time for. What was
-    /// not committed is backed out.
+    /// not committed is backed out; whose puts and commits are under way is told first what became of them.
     pub(super) fn end_stopped_channels(&mut self) {
         let is_due =
             self.standing.leading_mut().is_some_and(|leading| std::mem::take(&mut leading.channels_due));
@@ -72,7 +72,7 @@ impl Replica {
         let mut through: Vec<SessionId> = Vec::new();
         for (id, session) in &self.sessions.by_id {
             let Some(name) = &session.identity.channel else { continue };
-            if *stopped.entry(name).or_insert_with(|| is_stopped_now(name)) {
+            if session.is_sent_away || *stopped.entry(name).or_insert_with(|| is_stopped_now(name)) {
                 through.push(*id);
             }
         }
@@ -83,6 +83,12 @@ impl Replica {
                 self.standing.own_mut().channels_due = true;
                 self.is_not_done = true;
                 return;
+            }
+            if let Some(state) = self.sessions.get_mut(session).filter(|state| state.proposed > 0) {
+                // What is applied is a turn of its own.
+                state.is_sent_away = true;
+                self.standing.own_mut().channels_due = true;
+                continue;
             }
             let reason = Reason::ConnectionBroken;
             self.out.push(Action::CloseSession { session, reason, all_answered: false });

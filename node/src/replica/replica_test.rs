@@ -2008,6 +2008,33 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     assert_eq!(std::mem::take(&mut alone.ended), [40, 41].map(SessionId));
 }
 
+/// The answer is all that tells a program whether it was done, and IBM's client gives up a listener that has none.
+#[test]
+fn a_commit_that_is_under_way_is_answered_before_its_channel_ends() {
+    let (mut alone, program) = (Alone::new(), SessionId(11));
+    let object = ObjectRef::new(ObjectKind::Channel, "APP");
+    let changes = channel(&[("CHLTYPE", "SVRCONN")]);
+    let define = Admin::Define { object: object.clone(), like: String::new(), replace: false, changes };
+    alone.ok(APP, Call::Admin(define));
+    through_app(&mut alone, 10, 5000).unwrap();
+    alone.open(program, "Q");
+    alone.put(APP, "got");
+    assert_eq!(alone.get(program, Get { syncpoint: true, ..get() }).unwrap(), "got");
+    let call = |session, token, call| Event::Call { session, token: Token(token), call };
+    let stop = Call::Admin(Admin::Alter { object, changes: channel(&[("STATE", "STOPPED")]) });
+    let mut events = vec![call(APP, 90_000, stop)];
+    alone.one_turn(&mut events);
+    events.insert(0, call(program, 90_001, Call::Commit { unit: None, units_decided: None }));
+    alone.one_turn(&mut events);
+    assert_eq!(alone.ended, [SessionId(10)], "the commit is not in the log");
+    events.insert(0, call(program, 90_002, Call::Put(put("too late"))));
+    alone.go_on(events);
+    assert_eq!(alone.ended, [SessionId(10), program]);
+    let answer = |token| alone.answers.get(&(program, Token(token))).map(|answer| answer.reason);
+    assert_eq!((answer(90_001), answer(90_002)), (Some(Reason::None), None));
+    assert_eq!(alone.replica.queue_manager().sums().messages, 0);
+}
+
 #[test]
 fn listeners_are_published_whenever_they_change_and_who_is_like_a_started_one_is_not_started() {
     let mut alone = Alone::new();

@@ -49,6 +49,8 @@ pub(super) struct Session {
     /// Puts and commits of this session that were proposed and are not applied. What is not persistent must not
     /// overtake them.
     pub proposed: u32,
+    /// Its channel was stopped: it ends when what was proposed is applied, and nothing is begun for it until then.
+    pub is_sent_away: bool,
     /// Gets that are about to be answered, where that has to do with groups.
     pub unsaid: BTreeMap<Token, Unsaid>,
 }
@@ -197,6 +199,7 @@ impl Session {
             opening: 0,
             loading: 0,
             proposed: 0,
+            is_sent_away: false,
             unsaid: BTreeMap::new(),
         }
     }

@@ -49,9 +49,9 @@ const ANSWERS_TOGETHER: usize = 64;
 const UNHANDLED_PATIENCE: Duration = Duration::from_secs(60);
 /// So often is seen whether a queue lets gets in again that a callback waits for.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// When the queue manager has ended the instance of the channel, its sessions may have answers on their way, and say by themselves that
-/// they have ended: they have so long.
-const LAST_ANSWERS_WITHIN: Duration = Duration::from_millis(100);
+/// When the queue manager has ended the instance of the channel, or one of its sessions, the others may have answers on their way,
+/// such as that of a commit, and say by themselves that they have ended: they have so long.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 const UNHANDLED: &str = "it sends more than can be handled, and waits for none of it";
 
 /// A connection and its sessions.
@@ -219,9 +219,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             };
             match wake {
                 // What was answered before comes before: the sessions have ended in the same moment, or soon.
-                Wake::Ending if !self.links.is_empty() => {
-                    self.ending = Some(Instant::now() + LAST_ANSWERS_WITHIN);
-                }
+                Wake::Ending if !self.links.is_empty() => self.end_soon(),
                 Wake::Ending | Wake::Ended => self.socket.on_session_ended(),
                 Wake::Delivery(id, delivery) => {
                     self.take_delivery(id, delivery);
@@ -543,8 +541,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 open.arrived = completions.into_iter();
             }
             (Some(Delivery::Completions(_)), None) => {}
-            (Some(Delivery::Closed { .. }) | None, _) => self.socket.on_session_ended(),
+            (Some(Delivery::Closed { .. }) | None, _) => self.on_closed(id),
         }
+    }
+
+    /// The last session takes the connection with it. Before, nothing more is begun, and the others are waited for.
+    fn on_closed(&mut self, id: u32) {
+        self.links.remove(&id);
+        match self.links.is_empty() {
+            true => self.socket.on_session_ended(),
+            false => self.end_soon(),
+        }
+    }
+
+    fn end_soon(&mut self) {
+        self.ending.get_or_insert_with(|| Instant::now() + LAST_ANSWERS_WITHIN);
     }
 
     /// Gives a conversation answers that are there: some of them.
@@ -775,6 +786,34 @@ mod tests {
         driver.instance = Some(instance);
         driver.run(std::future::pending()).await;
         assert_eq!(node.listener.counters.figures().answers_sent, 1);
+        let mut told = Vec::new();
+        far.read_to_end(&mut told).await.unwrap();
+        assert!(told.starts_with(b"TSH"), "and then a STATUS: {told:?}");
+    }
+
+    /// STOP CHANNEL ends sessions that have nothing under way, and others of the same socket when it is done.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_ended_leaves_the_others_of_its_socket_time_for_their_answers() {
+        let node = fake_node(Limits::default(), serving());
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, agreed(), &Waits::default());
+        for id in [1, 3] {
+            let admission = gate.admit(Client::new(None, Identity::of("test"))).unwrap();
+            let mut link = Link::open(&node.listener, &admission.client, "QM", String::new()).await.unwrap();
+            link.send(vec![(Token(1), Call::Ping)]).await.unwrap();
+            let (arrived, entry) = (Vec::new().into_iter(), driver.told.add(id.into(), &link.terms().user));
+            driver.links.insert(id, Open { link, arrived, converting: None, entry, _admission: admission });
+        }
+        driver.on_closed(1);
+        assert!(!driver.socket.is_closing(), "the other one has an answer on its way");
+        let began = Instant::now();
+        driver.run(std::future::pending()).await;
+        assert_eq!(
+            (began.elapsed(), node.listener.counters.figures().answers_sent),
+            (LAST_ANSWERS_WITHIN, 1)
+        );
         let mut told = Vec::new();
         far.read_to_end(&mut told).await.unwrap();
         assert!(told.starts_with(b"TSH"), "and then a STATUS: {told:?}");

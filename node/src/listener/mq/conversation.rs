@@ -54,6 +54,10 @@ pub struct Conversation {
     pub(super) disconnecting: Option<Header>,
     /// A handle was closed while there was something in the unit that it was sent and nobody may have seen.
     pub(super) unseen_closed: bool,
+    /// The client has thrown something of that away, which it had read ahead.
+    pub(super) thrown_away: bool,
+    /// The handle that had the last turn of those that share the unit of work ([`Conversation::share_unit`]).
+    pub(super) last_turn: i32,
     /// Makes ids different from those of all other conversations.
     pub(super) unique: u64,
     pub(super) ids: u64,
@@ -214,7 +218,7 @@ impl Conversation {
         }
         let is_backout = header.segment == types::BACK;
         let is_spoilt = std::mem::take(&mut self.async_puts.spoils_unit);
-        let is_unseen = is_disconnect && self.has_unseen_in_unit();
+        let is_unseen = self.thrown_away || (is_disconnect && self.has_unseen_in_unit());
         let has_unit = self.in_unit || is_spoilt || is_unseen;
         let backed_out = (is_spoilt || is_unseen) && !is_backout;
         self.forget_unit();
@@ -230,6 +234,9 @@ impl Conversation {
             _ => Waiting::Simple { header, handle: 0 },
         };
         self.ask(desk, call, waiting);
+        if !is_disconnect {
+            self.resume(desk);
+        }
     }
 
     /// Another thread of the program, or another connection of it, wants the get that waits here to end (the SPI's NOTIFY).
@@ -268,7 +275,7 @@ impl Conversation {
 
     /// The unit of work is committed or backed out.
     fn forget_unit(&mut self) {
-        (self.in_unit, self.unseen_closed) = (false, false);
+        (self.in_unit, self.unseen_closed, self.thrown_away) = (false, false, false);
         self.objects.readings_mut().for_each(Reading::end_unit);
     }
 
@@ -278,7 +285,7 @@ impl Conversation {
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
-        self.unseen_closed = false;
+        (self.unseen_closed, self.thrown_away) = (false, false);
         self.ahead = 0;
         self.paused.clear();
         self.converting = None;

@@ -230,6 +230,13 @@ pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
     }
 }
 
+/// # Errors
+/// 2046 for a put that is to be waited for and is not.
+pub fn check_put_response(options: u32) -> Result<(), Code> {
+    let both = put::ASYNC_RESPONSE | put::SYNC_RESPONSE;
+    if options & both == both { Err(reason::OPTIONS_ERROR) } else { Ok(()) }
+}
+
 /// MQGMO_* that are not done: signals, marks. There are no segments, so COMPLETE_MSG and ALL_SEGMENTS_AVAILABLE are
 /// true of every message.
 const GET_NOT_DONE: u32 = get::SET_SIGNAL

@@ -91,8 +91,12 @@ impl Handles {
 
     /// How its queues are read.
     pub fn readings(&self) -> impl Iterator<Item = &Reading> {
-        self.objects.values().filter_map(|object| match object {
-            Object::Queue { reading, .. } => Some(&**reading),
+        self.readings_by_handle().map(|(_, reading)| reading)
+    }
+
+    pub fn readings_by_handle(&self) -> impl Iterator<Item = (i32, &Reading)> {
+        self.objects.iter().filter_map(|(handle, object)| match object {
+            Object::Queue { reading, .. } => Some((*handle, &**reading)),
             Object::QueueManager => None,
         })
     }

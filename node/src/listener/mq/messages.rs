@@ -16,7 +16,7 @@ use super::desk::Desk;
 use super::extension;
 use super::handles::Object;
 use super::objects::{self, what_is_opened};
-use super::reading::{AHEAD_MAX, Reading, Request, Step};
+use super::reading::{AHEAD_MAX, Others, Reading, Request, Step};
 use super::unanswered::Waiting;
 use crate::mqi::{Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget};
 use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Selection, Token};
@@ -89,6 +89,7 @@ impl Conversation {
             }
             None => (PutTarget::Handle(HandleId(handle as u32)), self.objects.name_of(handle)),
         };
+        convert::check_put_response(options)?;
         let syncpoint = convert::put_syncpoint(options)?;
         let context = contexts::of_put(options)?;
         contexts::complete(&mut asked.md, context, self.objects.saved(asked.pmo.context))?;
@@ -139,6 +140,7 @@ impl Conversation {
     /// REQUEST_MSGS.
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) {
         let handle = request.asked.fields.handle;
+        self.look_around(handle);
         let step = match self.objects.get_mut(handle) {
             Some(Object::Queue { reading, saved, .. }) => {
                 if let (Some(saved), ..=1) = (saved, request.asked.fields.requested_bytes) {
@@ -153,6 +155,67 @@ impl Conversation {
             }
         };
         self.read_on(desk, handle, step);
+        self.share_unit(desk);
+    }
+
+    /// A unit of work has ended: what was put off until then comes.
+    pub(super) fn resume(&mut self, desk: &mut Desk<'_>) {
+        for handle in self.objects.all().collect::<Vec<_>>() {
+            self.look_around(handle);
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
+                let step = reading.resume(desk);
+                self.read_on(desk, handle, step);
+            }
+        }
+        self.share_unit(desk);
+    }
+
+    /// What the others of its callbacks have in the unit of work, for a handle that goes on.
+    fn look_around(&mut self, handle: i32) {
+        let others = self.others_of(handle);
+        if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
+            reading.beside(others);
+        }
+    }
+
+    fn others_of(&self, handle: i32) -> Others {
+        let mut others = Others::None;
+        for (_, reading) in self.objects.readings_by_handle().filter(|(other, _)| *other != handle) {
+            if reading.is_busy_in_unit() {
+                return Others::Busy;
+            }
+            if reading.is_callback_in_unit() {
+                others = Others::Idle;
+            }
+        }
+        others
+    }
+
+    /// Something has changed that callbacks of one unit of work may wait for: the next of them has its turn.
+    pub(super) fn share_unit(&mut self, desk: &mut Desk<'_>) {
+        if self.objects.readings().filter(|reading| reading.is_callback_in_unit()).count() < 2
+            && !self.objects.readings().any(Reading::waits_for_turn)
+        {
+            return;
+        }
+        let last = self.last_turn;
+        let mut handles: Vec<i32> = self.objects.all().collect();
+        let after = handles.partition_point(|handle| *handle <= last);
+        handles.rotate_left(after);
+        for handle in handles {
+            let others = self.others_of(handle);
+            let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { continue };
+            let ends = reading.beside(others);
+            let has_turn = reading.waits_for_turn() && others != Others::Busy;
+            if ends {
+                self.cancel_gets(desk, handle);
+            }
+            if has_turn && let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
+                self.last_turn = handle;
+                let step = reading.take_turn(desk);
+                self.read_on(desk, handle, step);
+            }
+        }
     }
 
     /// Whether [`Conversation::retry`] has something to do.
@@ -163,6 +226,7 @@ impl Conversation {
     /// Whether queues let gets in again, for callbacks that wait for it.
     pub fn retry(&mut self, desk: &mut Desk<'_>) {
         for handle in std::mem::take(&mut self.paused) {
+            self.look_around(handle);
             if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
                 let step = reading.retry(desk);
                 self.read_on(desk, handle, step);
@@ -233,6 +297,7 @@ impl Conversation {
         self.callbacks.are_started = true;
         let handles: Vec<i32> = self.objects.all().collect();
         for handle in handles {
+            self.look_around(handle);
             if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
                 let step = reading.go_on(desk);
                 self.read_on(desk, handle, step);
@@ -290,6 +355,7 @@ impl Conversation {
         if let Data::Got { message, .. } = &answer.0.data {
             self.objects.note_got(handle, &message.descriptor, is_browse);
         }
+        self.look_around(handle);
         let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { return };
         let step = reading.on_completion(desk, token, answer, self.callbacks.are_started);
         let closing = reading.take_closing();
@@ -297,6 +363,7 @@ impl Conversation {
         if let Some((header, close)) = closing {
             self.close(desk, header, handle, close);
         }
+        self.share_unit(desk);
         if !self.objects.readings().any(Reading::is_under_way)
             && let Some(header) = self.disconnecting.take()
         {
@@ -349,7 +416,8 @@ impl Conversation {
 
 /// Whether the client goes on without an answer, and would not understand one.
 fn is_async(call: &WireCall) -> bool {
-    matches!(&call.body, WireBody::Put(asked) if asked.pmo.options & put::ASYNC_RESPONSE != 0)
+    let both = put::ASYNC_RESPONSE | put::SYNC_RESPONSE;
+    matches!(&call.body, WireBody::Put(asked) if asked.pmo.options & both == put::ASYNC_RESPONSE)
 }
 
 fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {

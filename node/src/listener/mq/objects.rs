@@ -194,12 +194,16 @@ impl Conversation {
         if completion.is_failed() && code != reason::HOBJ_ERROR {
             return fail(desk, header, WireCall { handle, ..WireCall::default() }, code);
         }
-        self.unseen_closed |= self.objects.get(handle).is_some_and(
-            |object| matches!(object, Object::Queue { reading, .. } if reading.has_unseen_in_unit()),
-        );
+        if let Some(Object::Queue { reading, .. }) = self.objects.get(handle)
+            && reading.has_unseen_in_unit()
+        {
+            self.unseen_closed = true;
+            self.thrown_away |= reading.reads_ahead();
+        }
         self.objects.remove(handle);
         let completion = completion.code as i32;
         desk.reply(header, WireCall { completion, reason: code, handle: -1, ..WireCall::default() });
+        self.share_unit(desk);
     }
 
     // ---- attributes -------------------------------------------------------------------------------------------

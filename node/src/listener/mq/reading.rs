@@ -3,8 +3,9 @@
 //!
 //! Who has room for more than one message is read for with several gets at once, more of them the faster messages come. The first is the
 //! one that the client asked for, and waits as long as it said; the others wait a moment. What is ahead of the program would be lost with
-//! its connection, so nothing persistent is got outside of a unit of work before everything that was sent is consumed (MQ's read
-//! ahead): then the program asks for it.
+//! its connection, or be committed together with a message that the program has seen. So nothing persistent is got ahead, but where all
+//! of it is part of the unit of work, before everything that was sent is consumed (MQ's read ahead): then the program asks for it. For a
+//! callback it comes when the one before it is decided.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -66,16 +67,42 @@ pub struct Reading {
     closing: Option<(Header, CloseOption)>,
     /// The connection ends when they have.
     is_ending: bool,
-    /// Bytes that the client has not said to have consumed.
+    /// Bytes that the client has not said to have got.
     unconsumed: u64,
+    /// The most room that it has had: it has as much when its program has taken all that it got.
+    room: u32,
     /// What the last message took of its room.
     message_bytes: u64,
     /// A message was sent, and what the client said since then it said before it had it.
     is_unseen: bool,
     /// A message was sent that is part of the unit of work and nobody may have seen, and so many bytes behind it.
     behind_unit: Option<u64>,
+    /// What comes next is persistent, and may not come yet.
+    is_put_off: bool,
+    /// What other callbacks of the connection have of its unit of work.
+    others: Others,
+    /// A get for a callback is under way that takes what it finds into the unit of work.
+    is_taking: bool,
+    /// There is something for a callback that becomes part of the unit of work, in which another one may have what its program has not
+    /// seen: it waits for its turn.
+    wants_turn: bool,
+    /// Another thread of the program has ended the wait of this one (the SPI's NOTIFY).
+    is_cancelled: bool,
     /// Messages sent for this handle.
     index: u32,
+}
+
+/// What else may become part of the unit of work of a connection, for callbacks. A program that commits means what it has seen, so one
+/// callback at a time has something there that it may not have seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// There are none.
+    #[default]
+    None,
+    /// They have nothing there that is not seen, and none is about to.
+    Idle,
+    /// One has.
+    Busy,
 }
 
 /// A get that was asked.
@@ -229,9 +256,23 @@ impl Reading {
         }
         self.is_paused = false;
         self.wanted = asked.fields;
+        self.room = self.room.max(self.wanted.requested_bytes);
         if let Some(selection) = asked.selection {
             self.selection = selection;
+            self.room = self.wanted.requested_bytes;
         }
+    }
+
+    /// Bytes that were sent and that its program has not taken: on their way, or in the client, which has room for so much less. Who
+    /// has room for one message, or for nothing, says only what it got.
+    fn held_bytes(&self) -> u64 {
+        let kept = if self.reads_ahead() { self.room.saturating_sub(self.wanted.requested_bytes) } else { 0 };
+        self.unconsumed + u64::from(kept)
+    }
+
+    /// Whether the client may have messages that its program has not asked for.
+    pub fn reads_ahead(&self) -> bool {
+        self.wanted.requested_bytes > 1
     }
 
     fn start(&mut self, desk: &mut Desk<'_>, may_call_back: bool) -> Step {
@@ -241,7 +282,7 @@ impl Reading {
             self.confirm_all(desk);
             return Step::default();
         }
-        self.is_renewed = false;
+        (self.is_renewed, self.is_cancelled, self.is_put_off) = (false, false, false);
         self.is_held = self.is_for_callback() && !may_call_back;
         if self.is_held {
             return Step::default();
@@ -251,8 +292,12 @@ impl Reading {
             self.confirm_all(desk);
             return Step::default();
         }
+        if self.wants_turn && self.is_callback_in_unit() && self.others == Others::Busy {
+            return Step::default();
+        }
         match self.asked_get() {
             Ok(get) => {
+                let get = self.in_turn(get);
                 let ahead = if may_be_ahead(&get) { self.room_ahead().saturating_sub(1) } else { 0 };
                 Step { get: Some(get), ahead, cancels: false }
             }
@@ -264,12 +309,56 @@ impl Reading {
         }
     }
 
+    /// What is got for a callback beside others takes nothing into the unit of work before it is there and has its turn.
+    fn in_turn(&mut self, get: Get) -> Get {
+        let takes = self.is_callback_in_unit() && get.mode == GetMode::Destructive;
+        let has_turn = std::mem::take(&mut self.wants_turn) || self.others == Others::None;
+        self.is_taking = takes && has_turn;
+        match (takes, self.others) {
+            (false, _) | (true, Others::None) => get,
+            (true, _) if !has_turn => Get { mode: ahead(), ..get },
+            (true, _) => {
+                // Somebody else may have taken it: then it waits anew.
+                self.is_renewed = true;
+                Get { wait: Wait::No, ..get }
+            }
+        }
+    }
+
+    /// Whether it gives messages to a callback that may be part of the unit of work.
+    pub fn is_callback_in_unit(&self) -> bool {
+        self.is_for_callback() && self.is_in_unit() && self.wanted.requested_bytes > 0 && !self.is_closing()
+    }
+
+    /// Whether it has something in the unit of work that its program may not have seen, or is about to.
+    pub fn is_busy_in_unit(&self) -> bool {
+        self.is_for_callback() && (self.is_taking || self.has_unseen_in_unit())
+    }
+
+    /// What others have from now on. Whether what waits here is to end, as it would take something beside them.
+    pub fn beside(&mut self, others: Others) -> bool {
+        let was_alone = std::mem::replace(&mut self.others, others) == Others::None;
+        let ends = was_alone && others != Others::None && self.is_taking;
+        self.is_renewed |= ends;
+        ends
+    }
+
+    /// Whether there is something for it, and it has not had its turn.
+    pub fn waits_for_turn(&self) -> bool {
+        self.wants_turn && self.gets.is_empty() && !self.is_held && self.is_callback_in_unit()
+    }
+
+    /// It is its turn.
+    pub fn take_turn(&mut self, desk: &mut Desk<'_>) -> Step {
+        if self.waits_for_turn() { self.start(desk, true) } else { Step::default() }
+    }
+
     /// The get that the client asked for.
     fn asked_get(&self) -> Result<Get, Code> {
         let options = self.wanted.options;
         let manner = convert::manner(options)?;
         // Who has room for one message asks for that one.
-        let has_more = self.unconsumed > 0 && self.wanted.requested_bytes > 1;
+        let has_more = self.reads_ahead() && !self.may_be_persistent();
         let is_ahead = has_more && manner.mode == GetMode::Destructive && !manner.syncpoint;
         Ok(Get {
             handle: HandleId(self.handle as u32),
@@ -292,7 +381,8 @@ impl Reading {
     /// One that nobody has asked for yet; None where nothing can be got ahead.
     pub fn ahead_get(&self) -> Option<Get> {
         let asked = self.asked_get().ok().filter(may_be_ahead)?;
-        let mode = if asked.syncpoint { GetMode::Destructive } else { ahead() };
+        let is_alone = !self.is_callback_in_unit() || self.others == Others::None;
+        let mode = if asked.syncpoint && is_alone { GetMode::Destructive } else { ahead() };
         let longest = (self.message_bytes * LONGER) as usize;
         let max_length = Some(asked.max_length.map_or(longest, |max| max.min(longest)));
         Some(Get { mode, max_length, accept_truncated: false, wait: Wait::For(AHEAD_WAIT), ..asked })
@@ -315,14 +405,30 @@ impl Reading {
     }
 
     /// Whether messages that are part of the unit of work were sent, and the program may have seen none of the last ones. A program that
-    /// waits for one message has seen it.
+    /// waits has seen what comes first.
     pub fn has_unseen_in_unit(&self) -> bool {
-        self.behind_unit.is_some_and(|behind| self.unconsumed > behind)
+        self.behind_unit.is_some_and(|behind| self.held_bytes() > behind)
     }
 
     /// The unit of work ends, with all that was sent.
     pub fn end_unit(&mut self) {
         self.behind_unit = None;
+    }
+
+    /// It has ended: what was put off until then comes.
+    pub fn resume(&mut self, desk: &mut Desk<'_>) -> Step {
+        let goes_on = self.is_put_off && self.gets.is_empty() && !self.is_held && !self.is_closing();
+        if goes_on && self.is_callback_in_unit() { self.start(desk, true) } else { Step::default() }
+    }
+
+    /// Whether what comes may be persistent. Who waits for a message has nothing else then. A callback may keep others as long as the
+    /// unit of work has nothing that it has not seen: when that is decided, it has.
+    fn may_be_persistent(&self) -> bool {
+        match (self.is_for_callback(), self.is_in_unit()) {
+            (true, true) => !self.has_unseen_in_unit(),
+            (true, false) => self.unconsumed == 0,
+            (false, _) => self.held_bytes() == 0,
+        }
     }
 
     /// A request of a program that does not wait for it (MQCB) stands until a message comes.
@@ -360,12 +466,13 @@ impl Reading {
     pub fn end_wait(&mut self) -> bool {
         let waits = !self.gets.is_empty() && !self.is_for_callback();
         self.is_renewed &= !waits;
+        self.is_cancelled |= waits;
         waits
     }
 
     /// The connection was stopped: what stands for a callback is taken back, if there is something.
     pub fn hold(&mut self) -> bool {
-        let holds = (!self.gets.is_empty() || self.is_paused) && self.is_for_callback();
+        let holds = (!self.gets.is_empty() || self.is_paused || self.wants_turn) && self.is_for_callback();
         self.is_held |= holds;
         self.is_paused = false;
         holds
@@ -432,6 +539,7 @@ impl Reading {
         };
         // What is not got ahead is got when the program has consumed all that it has, and asks for it.
         let (mut stays, mut flows) = (false, false);
+        self.is_taking &= is_ahead;
         let had_failed = self.failure.is_some();
         match completion.data {
             Data::Got { message, body_length } => {
@@ -446,17 +554,23 @@ impl Reading {
             _ if completion.reason == Reason::NoMsgAvailable && (is_ahead || self.waits_anew()) => {
                 self.reach = 1
             }
+            _ if completion.reason == Reason::NoMsgAvailable && self.is_cancelled => {
+                self.failure = Some((reason::XWAIT_CANCELED, 0));
+            }
             _ => self.failure = Some((completion.reason.number() as Code, 0)),
         }
         if stays {
             self.reach = 1;
+            self.is_put_off = true;
+            self.wants_turn =
+                self.others != Others::None && self.is_callback_in_unit() && self.may_be_persistent();
         }
         if !self.gets.is_empty() {
             // Nobody waits for what is ahead: the client is told at once.
             let cancels = !had_failed && self.failure.is_some();
             return Step { ahead: if flows { self.room_ahead() } else { 0 }, cancels, get: None };
         }
-        let goes_on = self.report_failure(desk) && !(stays && self.unconsumed > 0);
+        let goes_on = self.report_failure(desk) && (!stays || self.may_be_persistent());
         let is_closing = self.is_closing();
         match self.next.take() {
             Some(next) if !is_closing => return self.serve(desk, next, may_call_back),
@@ -499,7 +613,7 @@ impl Reading {
         body_length: usize,
         (code, told): (Code, Told),
     ) {
-        let is_awaited = !self.is_for_callback() && self.wanted.requested_bytes == 1;
+        let is_awaited = !self.is_for_callback() && (!self.reads_ahead() || self.held_bytes() == 0);
         let is_unseen_in_unit = !is_awaited && self.is_in_unit_with(&message);
         let mut md = convert::md(&message.descriptor, self.md_version());
         told.describe(&mut md);

@@ -287,6 +287,9 @@ fn shown(segment: &Segment) -> String {
             let reason = message.first.map_or(0, |first| first.fields.reason);
             format!("ASYNC_MESSAGE {} reason {reason} {:?}", message.part.index, message.data)
         }
+        Flow::Notification(Notification { code: notice::STREAMING_FAILURE, value, .. }) => {
+            format!("NOTIFICATION {} of {value}", notice::STREAMING_FAILURE)
+        }
         Flow::Notification(notice) => format!("NOTIFICATION {}", notice.code),
         Flow::Call(WireCall { body: Body::Stat(stat), reason, .. }) => {
             let Sts { put_successes, put_warnings, put_failures, completion, reason: why, object, .. } =
@@ -385,6 +388,18 @@ fn what_became_of_puts_that_nobody_waited_for_is_told_when_it_is_known() {
     assert_eq!(again, ["[1] 0x9d 0 0 0 0, 0 0 "], "it is told once");
     assert_eq!(dialogue.call(types::STAT, 0, stat(kind::RECONNECTION)), ["[1] 0x9d 2012 0 0 0, 0 0 "]);
     assert_eq!(dialogue.call(types::STAT, 0, stat(9)), ["[1] 0x9d 2430 0 0 0, 0 0 "]);
+}
+
+/// IBM's client waits for the answer.
+#[test]
+fn a_put_that_is_to_be_answered_and_not_to_be_answered_is_refused() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    let both = put::ASYNC_RESPONSE | put::SYNC_RESPONSE;
+    assert_eq!(dialogue.call(types::PUT, 2, put_call(b"hello", both)), ["[1] 0x96 2046 handle 2"]);
+    assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::SYNC_RESPONSE)).is_empty());
+    dialogue.asks();
+    assert_eq!(dialogue.answer(placed()), ["[1] 0x96 0 handle 2"]);
 }
 
 fn placed() -> Completion {
@@ -501,7 +516,7 @@ fn a_get_that_waits_ends_when_another_thread_of_its_program_says_so() {
     let told = dialogue.call(types::SPI, 0, notify(9));
     assert_eq!(told, ["[1] 0x9c 0 handle 0"]);
     assert_eq!(dialogue.asks(), ["CancelGet"]);
-    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 14 of 2107"], "not one that is over");
     // Of another connection it is somebody else's.
     assert_eq!(dialogue.call(types::SPI, 0, notify(10)), ["[1] 0x9c 0 handle 0"]);
     assert_eq!(dialogue.asks(), ["EndWaits of 10"]);
@@ -715,16 +730,14 @@ fn a_request_in_place_of_one_that_waits_goes_on_with_what_that_one_said() {
 fn why_there_is_no_message_is_not_in_place_of_one() {
     let mut dialogue = Dialogue::connected();
     dialogue.open("ORDERS", open::INPUT_SHARED);
-    for (reason, code) in [
-        (Reason::NoMsgAvailable, notice::CHECK_MSG),
-        (Reason::GetInhibited, notice::GET_INHIBITED),
-        (Reason::QDeleted, notice::STREAMING_FAILURE),
-    ] {
+    for (reason, code) in
+        [(Reason::NoMsgAvailable, "11"), (Reason::GetInhibited, "1"), (Reason::QDeleted, "14 of 2052")]
+    {
         dialogue.request(get::WAIT, 5000, 1);
         dialogue.asks();
         assert_eq!(dialogue.answer(Completion::failed(reason)), [format!("[1] NOTIFICATION {code}")]);
     }
-    assert_eq!(dialogue.request(get::SET_SIGNAL, 0, 1), ["[1] NOTIFICATION 14"], "2298");
+    assert_eq!(dialogue.request(get::SET_SIGNAL, 0, 1), ["[1] NOTIFICATION 14 of 2298"]);
 }
 
 /// Its listener was given an empty message, and another one for each time that it asked.
@@ -944,6 +957,143 @@ impl Dialogue {
         self.call(types::DISC, 0, Body::Nothing);
         self.asks()
     }
+
+    /// What becomes of the unit of work that is to be committed, and is told so.
+    fn commit(&mut self) -> Vec<String> {
+        self.call(types::CMIT, 0, Body::Nothing);
+        let asked = self.asks();
+        let told = if asked[0] == "Backout" { "[1] 0x9a 2003 handle 0" } else { "[1] 0x9a 0 handle 0" };
+        assert_eq!(self.answer(Completion::done()), [told]);
+        asked
+    }
+
+    /// A request as IBM's client says it that reads ahead: what it has got, and the room that is left beside what it keeps of that.
+    fn request_beside(&mut self, flags: u32, got: u32, kept: u32) -> Vec<String> {
+        let of = |messages: u32| messages * (Md::BYTES_1 as u32 + 3);
+        self.send_request(RequestFields {
+            version: 1,
+            handle: 2,
+            options: get::SYNCPOINT_IF_PERSISTENT,
+            received_bytes: of(got),
+            requested_bytes: of(8 - kept),
+            message_bytes_max: -1,
+            flags,
+            ..RequestFields::default()
+        })
+    }
+}
+
+/// A listener that reads ahead was sent a second persistent message when the client had the first. Its MQCMIT of that committed both, and
+/// the second was lost where the listener ended before it was its turn.
+#[test]
+fn no_second_persistent_message_is_in_the_unit_while_a_client_that_reads_ahead_keeps_the_first() {
+    let mut dialogue = Dialogue::listening();
+    assert!(dialogue.request_beside(STARTED, 0, 0).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever", "Get Ahead For(200ms)"]);
+    assert_eq!(dialogue.answer(got_persistent("one")), [one(2)]);
+    let takes_more = |dialogue: &mut Dialogue| dialogue.asks().iter().any(|ask| ask.contains("Destructive"));
+    assert!(!takes_more(&mut dialogue));
+    assert_eq!(dialogue.answer(got("one")), [one(3)]);
+    while !dialogue.asked.is_empty() {
+        assert!(!takes_more(&mut dialogue), "what is not persistent may come");
+        assert!(dialogue.answer(not_ahead()).is_empty());
+    }
+    assert!(dialogue.asks().is_empty(), "what comes next is persistent");
+    // All have come, and the listener has had the first of them.
+    dialogue.request_beside(STARTED, 3, 2);
+    assert_eq!(dialogue.asks(), ["Get Ahead Forever"]);
+    assert!(dialogue.answer(not_ahead()).is_empty());
+    assert!(dialogue.asks().is_empty());
+    // It has had the second now. Of the third it may not say for good that it has had it.
+    assert_eq!(dialogue.commit(), ["Commit", "Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got_persistent("one")), [one(4)]);
+    assert!(!takes_more(&mut dialogue));
+}
+
+impl Dialogue {
+    /// A request of a listener that has room for one message.
+    fn request_of(&mut self, handle: i32, options: u32, got: u32) {
+        let received_bytes = got * (Md::BYTES_1 as u32 + 3);
+        let (version, requested_bytes, flags) = (1, 1, STARTED);
+        let fields = RequestFields {
+            version,
+            handle,
+            received_bytes,
+            requested_bytes,
+            options,
+            flags,
+            ..RequestFields::default()
+        };
+        assert!(self.send_request(fields).is_empty());
+    }
+}
+
+/// A session with two consumers: what the listener of one commits is all that is in its unit of work. A message that the other one had
+/// been sent, and not given to its listener, was lost with the program.
+#[test]
+fn of_two_listeners_of_a_unit_of_work_one_has_a_message_at_a_time() {
+    for options in [get::SYNCPOINT_IF_PERSISTENT, get::SYNCPOINT] {
+        let mut dialogue = Dialogue::listening();
+        dialogue.open_as("OTHERS", open::INPUT_SHARED, 4);
+        dialogue.request_of(2, options, 0);
+        assert_eq!(dialogue.asks(), ["Get Destructive Forever"], "there is no other yet");
+        dialogue.request_of(4, options, 0);
+        assert_eq!(dialogue.asks(), ["Get Ahead Forever", "CancelGet"]);
+        assert!(dialogue.answer(none()).is_empty());
+        assert_eq!(dialogue.asks(), ["Get Ahead Forever"], "nothing is taken before its turn");
+        // There is one for each. The oldest calls are the get of the second, the end of the wait, and the get of the first.
+        assert!(dialogue.answer(not_ahead()).is_empty());
+        assert_eq!(dialogue.asks(), ["Get Destructive No"]);
+        dialogue.answer(Completion::done());
+        assert!(dialogue.answer(not_ahead()).is_empty());
+        assert!(dialogue.asks().is_empty(), "the other one is about to take one");
+        assert_eq!(dialogue.answer(got_persistent("one")), [one(1)]);
+        assert!(dialogue.asks().is_empty(), "its listener may not have seen it");
+        assert_eq!(dialogue.commit(), ["Commit", "Get Destructive No"], "it has seen it by then");
+        dialogue.request_of(4, options, 1);
+        assert_eq!(dialogue.asks(), ["Get Ahead Forever"]);
+        // Somebody else has taken what was there for the first.
+        assert!(dialogue.answer(none()).is_empty());
+        assert_eq!(dialogue.asks(), ["Get Ahead Forever"]);
+        // The only one takes what comes, as ever.
+        dialogue.call(types::CLOSE, 4, Body::Close(0));
+        assert_eq!(dialogue.asks(), ["CancelGet"]);
+        dialogue.answer(none());
+        assert_eq!(dialogue.asks(), ["Close"]);
+        dialogue.asked.rotate_left(1);
+        dialogue.answer(Completion::done());
+        assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x94 0 handle -1"]);
+        assert!(dialogue.answer(not_ahead()).is_empty());
+        assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    }
+}
+
+/// Only what another one of its consumers has seen may be meant.
+#[test]
+fn what_was_read_ahead_and_thrown_away_is_not_committed() {
+    for kept in [0, 1, 2] {
+        let mut dialogue = Dialogue::closed_with_a_persistent_message(get::SYNCPOINT_IF_PERSISTENT, &["two"]);
+        dialogue.request_beside(STARTED, 2, kept);
+        dialogue.close();
+        let asked = dialogue.commit();
+        assert_eq!(asked, [if kept == 2 { "Backout" } else { "Commit" }], "the first of {kept}, or none");
+        assert_eq!(dialogue.end(), ["Disconnect"]);
+    }
+    // Who waits for a message has it.
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request_beside(SYNCHRONOUS, 0, 0);
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got_persistent("one")), [one(1)]);
+    dialogue.asks();
+    while !dialogue.asked.is_empty() {
+        dialogue.answer(none());
+        dialogue.asks();
+    }
+    dialogue.close();
+    assert_eq!(dialogue.commit(), ["Commit"]);
 }
 
 /// The normal end of a connection commits what its program has got, and not what it was sent.
@@ -985,10 +1135,8 @@ fn what_a_program_has_got_is_committed_when_the_connection_ends() {
 
     // It has committed it, and only the message behind it is not seen.
     let mut dialogue = Dialogue::closed_with_a_persistent_message(get::SYNCPOINT_IF_PERSISTENT, &["two"]);
+    assert_eq!(dialogue.commit(), ["Commit"]);
     dialogue.close();
-    dialogue.call(types::CMIT, 0, Body::Nothing);
-    assert_eq!(dialogue.asks(), ["Commit"]);
-    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x9a 0 handle 0"]);
     assert_eq!(dialogue.end(), ["Disconnect"]);
 
     // Who waits for one message has seen it.
