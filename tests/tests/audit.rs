@@ -98,8 +98,10 @@ async fn whoever_changes_what_in_whichever_language_is_in_the_trail_of_every_nod
         "gRPC DELETE QLOCAL(PCF.MADE)".to_owned(),
     ];
     assert_eq!(seen, expected);
-    let by_message = trail(&typed, " --user harbour");
-    assert_eq!(by_message.len(), 1, "{by_message:?}");
+    // The message said that it was of harbour.
+    assert!(trail(&typed, " --user harbour").is_empty(), "a command is of whoever put it");
+    let by_message = trail(&typed, " --object PCF.MADE");
+    assert_eq!(by_message.len(), 2, "{by_message:?}");
     assert_eq!((&by_message[0]["application"], &by_message[0]["address"]), (&"maker".into(), &"".into()));
     let by_call = trail(&typed, " --object HA.* --last 1").remove(0);
     assert!(
@@ -113,7 +115,7 @@ async fn whoever_changes_what_in_whichever_language_is_in_the_trail_of_every_nod
         &show,
         0,
         &[
-            "who         harbour",
+            "who         anonymous",
             "program     maker",
             "by          PCF",
             "command     DEFINE QLOCAL(PCF.MADE)",
@@ -127,5 +129,20 @@ async fn whoever_changes_what_in_whichever_language_is_in_the_trail_of_every_nod
     typed.expect("crtmqm -p 1499 QM1", 0, &[]);
     typed.expect("dltmqm --confirm QM1 QM1", 0, &[]);
     typed.expect("trimaran audit --cluster", 0, &["crtmqm", "QM1", "PORT - > 1499", "dltmqm"]);
+    // Its own trail stays on every node, and ends with who deleted it.
+    for node in 0..3 {
+        let directory = cluster.node_directory(node).join("data/deleted");
+        let begun = Instant::now();
+        let left = loop {
+            let mut files = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+            if let Some(file) = files.find(|file| file.file_name().to_string_lossy().starts_with("QM1.")) {
+                break std::fs::read_to_string(file.path()).expect("it can be read");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "the trail of QM1 is not on node {node}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let last = left.lines().last().expect("it has a line");
+        assert!(last.contains("dltmqm") && last.contains("127.0.0.1:") && last.contains("QM1"), "{last}");
+    }
     typed.expect("trimaran audit verify --cluster", 0, &["of SYSTEM.CLUSTER: sealed one to the other"]);
 }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use trimaran_client::channel::{Channel, datagram};
 use trimaran_client::{Attributes, Connection};
+use trimaran_node::metrics::dashboards::{ASKED_FOR, Answer};
 use trimaran_proto::mq::constants::{get, open, put};
 use trimaran_proto::mq::segment::types;
-use trimaran_tests::process::cluster::{QUEUE_MANAGER, free_ports};
+use trimaran_tests::process::cluster::{QUEUE_MANAGER, free_ports, http_get};
 use trimaran_tests::process::dissector::Capture;
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
@@ -102,6 +103,52 @@ async fn send_and_receive_speak_the_channel_s_protocol_when_they_are_given_one()
     let again = run("receive", "y\n");
     assert!(again.iter().any(|line| line == "test"), "{again:?}");
     assert_eq!(again[again.len() - 2..], ["1 of 1 message received", end]);
+}
+
+/// What dashboards for IBM MQ ask for is on the page of the node that serves, and reading it leaves no trace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_metrics_has_every_name_that_boards_for_mq_ask_for() {
+    let cluster = cluster().await;
+    let serving = cluster.serving().expect("a node serves");
+    let port = port(&cluster);
+    let run = |command: &str, input: &str| {
+        let given = ["--host", "127.0.0.1", "--port", &port, "--channel", CHANNEL];
+        lines(&run_program("trimaran", &[&[command], &given[..], &[QUEUE]].concat(), input))
+    };
+    run("send", "Hello\nThere\n\n");
+    run("receive", "y\n");
+    let line = |page: &str, begins: &str| -> Option<f64> {
+        let line = page.lines().find(|line| line.starts_with(begins))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    let begun = Instant::now();
+    let page = loop {
+        let (code, page) = http_get(&cluster.nodes[serving].http, "/metrics").expect("the node has a page");
+        assert_eq!(code, 200);
+        // Figures of now are a tenth of a second old at most. Who reads the page is no program.
+        if line(&page, "ibmmq_qmgr_connection_count{") == Some(0.0) {
+            break page;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{page}");
+    };
+    let given = ASKED_FOR.iter().filter(|(_, answer)| *answer == Answer::Given);
+    let missing: Vec<&str> =
+        given.map(|(name, _)| *name).filter(|name| line(&page, &format!("{name}{{")).is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?} are missing in\n{page}");
+
+    let of_queue = format!("{{qmgr=\"{QUEUE_MANAGER}\",queue=\"{QUEUE}\"}}");
+    let of_channel = format!("{{qmgr=\"{QUEUE_MANAGER}\",channel=\"{CHANNEL}\",type=\"SVRCONN\"}}");
+    let figure =
+        |page: &str, name: &str, of: &str| line(page, &format!("{name}{of} ")).expect("it has a line");
+    assert_eq!(figure(&page, "ibmmq_queue_mqput_mqput1_count", &of_queue), 2.0);
+    assert_eq!(figure(&page, "ibmmq_queue_depth", &of_queue), 1.0);
+    assert!(figure(&page, "ibmmq_queue_time_since_put", &of_queue) < 60.0);
+    assert!(figure(&page, "ibmmq_channel_messages", &of_channel) > 3.0, "two programs made more calls");
+    assert_eq!(figure(&page, "ibmmq_channel_cur_inst", &of_channel), 0.0, "both have left");
+    let refused = line(&page, "trimaran_calls_failed_total{");
+    let (_, again) = http_get(&cluster.nodes[serving].http, "/metrics").expect("the node has a page");
+    assert_eq!(line(&again, "trimaran_calls_failed_total{"), refused);
+    assert_eq!(line(&again, "ibmmq_qmgr_connection_count{"), Some(0.0));
 }
 
 /// Defined, started, stopped, moved, and found on the next node when the first is killed.

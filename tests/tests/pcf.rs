@@ -175,8 +175,8 @@ async fn commands_that_were_put_are_carried_out_after_a_failover() {
         let by = queue.altered_by.clone().unwrap_or_default();
         assert_eq!(
             (&by.user[..], &by.application[..]),
-            ("harbour", "maker"),
-            "whoever put the command made it"
+            ("anonymous", "maker"),
+            "whoever put the command made it, and not whom it names"
         );
     }
     connection.close().await;

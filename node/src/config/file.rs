@@ -37,6 +37,8 @@ pub struct File {
     #[serde(default)]
     pub log: Log,
     #[serde(default)]
+    pub metrics: Metrics,
+    #[serde(default)]
     pub address: Address,
     #[serde(default)]
     pub canary: Canary,
@@ -181,6 +183,14 @@ pub struct Log {
     pub format: Option<Spanned<String>>,
     /// "error", "warn", "info" (default), "debug", or a filter like "info,trimaran_node::peer=debug".
     pub level: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Queues that have lines of their own on the page of metrics, as "APP.*,!APP.TEST.*". Default: all; of more than 1,000
+    /// those with messages or handles first.
+    pub queues: Option<Spanned<String>>,
 }
 
 /// A number of bytes, or a text with a unit: "64MiB", "1.5 GB".

@@ -30,6 +30,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::metrics::Shown;
 use crate::replica::Placement;
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts,
@@ -62,6 +63,8 @@ pub struct Config {
     pub timing: Timing,
     pub limits: Limits,
     pub log: LogOptions,
+    /// Queues that have metrics of their own.
+    pub queues_shown: Shown,
     /// None when this node holds none.
     pub addresses: Option<vip::Options>,
     /// Of all queue managers of the file, whoever holds them, and whose: they may be on another machine.

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::problems::Problems;
 use super::{Limits, LogOptions, Timing, TlsFiles, file, machine};
 use crate::consensus;
+use crate::metrics::Shown;
 use crate::replica::{self, Placement};
 use crate::types::{NodeId, QueueManagerId, Share, Speaks, Version, limits};
 use crate::vip;
@@ -44,6 +45,14 @@ pub fn tls(tls: &file::Tls, node: &str, problems: &mut Problems) -> Option<TlsFi
             None
         }
     }
+}
+
+pub fn queues_shown(metrics: &file::Metrics, problems: &mut Problems) -> Shown {
+    let Some(queues) = &metrics.queues else { return Shown::default() };
+    Shown::parse(queues.get_ref()).unwrap_or_else(|sentence| {
+        problems.add(queues.span(), format!("queues: {sentence}"));
+        Shown::default()
+    })
 }
 
 pub fn speaks(newest: Option<&Spanned<u32>>, problems: &mut Problems) -> Speaks {

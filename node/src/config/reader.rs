@@ -26,6 +26,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
     let timing = options::timing(&file.timing, &mut problems);
     let limits = options::limits(&file.limits, file.queue_managers.len(), &mut problems);
     let log = options::log(&file.log, &mut problems);
+    let queues_shown = options::queues_shown(&file.metrics, &mut problems);
     let held = options::addresses(file, &name, &mut problems);
     let canaries = super::canary::read(file, &name, &mut problems);
     let placements = options::placements(file, &names, &mut problems);
@@ -53,6 +54,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
         timing,
         limits,
         log,
+        queues_shown,
         addresses: held,
         floating: addresses::floating(file),
     };

@@ -39,6 +39,8 @@ pub(super) struct Lease {
     sent: VecDeque<Instant>,
     /// When the newest round that this node answered was sent.
     answered: BTreeMap<NodeId, (u64, Instant)>,
+    /// For people: how long answers took, averaged.
+    round_trips: BTreeMap<NodeId, Duration>,
     /// A transfer came to nothing: who was asked, the round of that moment, and when it was.
     disarming: Option<(NodeId, u64, Instant)>,
 }
@@ -50,6 +52,7 @@ impl Lease {
             round: 0,
             sent: VecDeque::new(),
             answered: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
             disarming: None,
         }
     }
@@ -64,6 +67,7 @@ impl Lease {
         self.round = 0;
         self.sent.clear();
         self.answered.clear();
+        self.round_trips.clear();
         self.disarming = None;
         assert!(!self.length.is_zero(), "a lease lasts for some time");
     }
@@ -113,6 +117,17 @@ impl Lease {
             self.disarming = None;
         }
         Some(sent)
+    }
+
+    /// The node answered a round after so long. Each answer is an eighth of the average.
+    pub fn note_round_trip(&mut self, from: NodeId, took: Duration) {
+        debug_assert!(self.answered.contains_key(&from), "whose answer is timed has answered");
+        let average = self.round_trips.entry(from).or_insert(took);
+        *average = (*average * 7 + took) / 8;
+    }
+
+    pub fn round_trip(&self, node: NodeId) -> Option<Duration> {
+        self.round_trips.get(&node).copied()
     }
 
     /// When the newest round that the node answered was sent.

@@ -196,6 +196,8 @@ pub struct PeerProgress {
     pub commit: Index,
     /// Entries it lacks.
     pub lag: u64,
+    /// From a heartbeat to its answer, averaged over the last few, both nodes' turns included; None before the first.
+    pub round_trip: Option<Duration>,
 }
 
 pub struct Consensus {
@@ -559,7 +561,9 @@ impl Consensus {
                     && let Some((round, wall)) = answer
                     && let Some(asked) = self.lease.on_answer(from, round)
                 {
-                    self.clocks.hear(from, wall, asked, self.now.unwrap_or_default());
+                    let now = self.now.unwrap_or_default();
+                    self.clocks.hear(from, wall, asked, now);
+                    self.lease.note_round_trip(from, now.since(asked));
                 }
                 true
             }

@@ -181,6 +181,7 @@ impl Consensus {
                 }),
                 commit: Index(progress.committed_index),
                 lag: raft.raft_log.last_index().saturating_sub(progress.matched),
+                round_trip: self.lease.round_trip(NodeId(*node)),
             })
             .collect();
         all.sort_unstable_by_key(|progress| progress.node);

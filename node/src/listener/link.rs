@@ -12,7 +12,7 @@ use super::node::Listener;
 use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
 use crate::mqi::{Call, Connect, Terms};
 use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
-use crate::types::{NodeId, Reason, Token};
+use crate::types::{NodeId, Reason, SessionId, Token};
 
 /// So long a session is kept waiting because too many gets wait for messages. A connection is not read meanwhile, so nobody
 /// would notice that its client is gone, and what that has waits for ever.
@@ -77,6 +77,11 @@ impl Link {
             arrived: VecDeque::new(),
             _watch: watch,
         })
+    }
+
+    /// Its session, by which it is known where it is served.
+    pub fn session(&self) -> SessionId {
+        self.handle.session()
     }
 
     /// What was agreed.

@@ -20,6 +20,7 @@
 //! connected Connected, Noted         the ends of all connections, for whoever takes an address over
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
+//! traffic   Traffic, Counted         what goes through channels, for DISPLAY CHSTATUS and metrics
 //! ports     wanted, Part, PortView   which port is open where, by the listeners that are defined
 //! waits     sentence                 why nobody serves, as this node sees it
 //! ```
@@ -40,6 +41,7 @@ mod link;
 mod node;
 mod patience;
 mod serving;
+mod traffic;
 mod unread;
 
 pub mod commands;

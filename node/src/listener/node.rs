@@ -12,6 +12,7 @@ use super::counters::Counters;
 use super::hang_up::HangUps;
 use super::limits::Limits;
 use super::ports::PortView;
+use super::traffic::Traffic;
 use crate::replica::{Inbox, Inboxes};
 use crate::types::{
     self, Account, FloatingAddress, NodeId, NodeInfo, ObjectName, QueueManagerId, RoleView, Share,
@@ -96,6 +97,8 @@ pub struct Listener {
     pub backlogs: Arc<Backlogs>,
     /// Who is connected, over all protocols.
     pub connected: Arc<Connected>,
+    /// What goes through channels.
+    pub traffic: Arc<Traffic>,
     /// Queue managers whose commands are taken as messages just now.
     pub command_servers: watch::Sender<BTreeSet<QueueManagerId>>,
     started: Instant,
@@ -124,6 +127,7 @@ impl Listener {
             hang_ups,
             backlogs,
             connected,
+            traffic: Arc::default(),
             command_servers: watch::Sender::default(),
             started,
         }

@@ -37,6 +37,8 @@ pub struct LogFigures {
     pub buckets: [u64; SYNC_BOUNDS.len()],
     /// All of them together.
     pub sync_time: Duration,
+    /// What a sync takes, averaged: the newest is an eighth of it. None before the first.
+    pub sync_takes: Option<Duration>,
 }
 
 /// Written by the log thread, read by anybody.
@@ -48,6 +50,7 @@ pub(super) struct Counters {
     bytes: AtomicU64,
     buckets: [AtomicU64; SYNC_BOUNDS.len()],
     sync_us: AtomicU64,
+    sync_takes_us: AtomicU64,
 }
 
 /// One batch, before it is written.
@@ -74,7 +77,10 @@ impl Counters {
         self.entries.fetch_add(batch.entries, Relaxed);
         self.bytes.fetch_add(batch.bytes, Relaxed);
         if batch.sync {
-            self.syncs.fetch_add(1, Relaxed);
+            let (took_us, before) = (took.as_micros() as u64, self.sync_takes_us.load(Relaxed));
+            let is_first = self.syncs.fetch_add(1, Relaxed) == 0;
+            let average = if is_first { took_us } else { (before * 7 + took_us) / 8 };
+            self.sync_takes_us.store(average, Relaxed);
             self.sync_us.fetch_add(took.as_micros() as u64, Relaxed);
             if let Some(at) = SYNC_BOUNDS.iter().position(|bound| took <= *bound) {
                 self.buckets[at].fetch_add(1, Relaxed);
@@ -96,6 +102,8 @@ impl Counters {
             bytes: self.bytes.load(Relaxed),
             buckets,
             sync_time: Duration::from_micros(self.sync_us.load(Relaxed)),
+            sync_takes: Some(Duration::from_micros(self.sync_takes_us.load(Relaxed)))
+                .filter(|_| self.syncs.load(Relaxed) > 0),
         }
     }
 }
@@ -107,9 +115,12 @@ mod tests {
     #[test]
     fn buckets_are_cumulative_and_only_syncs_are_timed() {
         let counters = Counters::default();
+        assert_eq!(counters.figures().sync_takes, None);
         let batch = |sync| Batch { entries: 2, bytes: 100, sync };
         counters.count(&batch(true), Duration::from_micros(150));
         counters.count(&batch(true), Duration::from_millis(3));
+        // (150 * 7 + 3000) / 8
+        assert_eq!(counters.figures().sync_takes, Some(Duration::from_micros(506)));
         counters.count(&batch(true), Duration::from_secs(60));
         counters.count(&batch(false), Duration::from_secs(60));
         let figures = counters.figures();

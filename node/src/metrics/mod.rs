@@ -4,11 +4,14 @@
 //! asks, they are written on a [`Page`] under names of the [`catalog`].
 
 pub mod catalog;
+pub mod dashboards;
 mod page;
 mod publish;
+mod shown;
 
 pub use page::Page;
 pub use publish::{
-    FailedCalls, ListenerFigures, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener,
+    ChannelLine, FailedCalls, ListenerFigures, QueueManagerFigures, publish_account, publish_listener,
     publish_process, publish_queue_manager,
 };
+pub use shown::{Choice, QUEUES_SHOWN_MAX, Shown};

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::Page;
 use super::catalog::{self, Metric};
-use crate::mqi::{QueueView, StatusView};
+use super::page::Label;
+use crate::mqi::{QueueActivity, QueueView, StatusView};
 use crate::replica::Stats;
-use crate::types::definition::MAXDEPTH;
+use crate::types::definition::{CHANNEL_STATE, Definition, MAXDEPTH, MAXINST, MAXINSTC};
 use crate::types::{Account, NodeId, NodeInfo, OutOfSync, Reason, Role, RoleView, Share, Version};
-
-/// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
-pub const QUEUES_SHOWN_MAX: u64 = 1000;
 
 /// What is known of one queue manager on this node when the page is asked for.
 #[derive(Debug)]
@@ -21,10 +19,32 @@ pub struct QueueManagerFigures<'a> {
     pub stats: &'a Stats,
     /// None when the queue manager did not answer in time.
     pub status: Option<&'a StatusView>,
-    /// Empty on a node that does not serve, and when there are more than [`QUEUES_SHOWN_MAX`].
+    /// Those that have lines of their own ([`super::Choice`]). Empty on a node that does not serve.
     pub queues: &'a [QueueView],
+    /// Likewise.
+    pub channels: &'a [ChannelLine],
+    /// Listeners whose port is open here.
+    pub listeners: u64,
+    /// Commands on its queue are carried out here.
+    pub command_server: bool,
     /// Names of nodes that the status does not know.
     pub nodes: &'a BTreeMap<NodeId, NodeInfo>,
+}
+
+/// A channel, and what goes through it.
+#[derive(Clone, Debug)]
+pub struct ChannelLine {
+    pub definition: Definition,
+    /// That there are now.
+    pub instances: u64,
+    /// Since this node began: calls of programs, bytes, and how often the sockets were written and read.
+    pub calls: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub buffers_sent: u64,
+    pub buffers_received: u64,
+    /// None: none came.
+    pub since_call: Option<Duration>,
 }
 
 /// Counts of the gRPC listener.
@@ -90,7 +110,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::CALLS_FAILED, stats.calls_failed),
         (&catalog::TURNS, stats.turns),
         (&catalog::TURN_WORK_MAX, stats.turn_work_max),
-        (&catalog::EVENTS, stats.event_messages),
+        (&catalog::EVENTS, stats.events),
         (&catalog::ENTRIES_PROPOSED, stats.entries_proposed),
         (&catalog::COMMANDS_PROPOSED, stats.commands_proposed),
         (&catalog::LOG_BYTES_PROPOSED, stats.log_bytes_proposed),
@@ -118,9 +138,14 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::MQ_PUTS, stats.puts),
         (&catalog::MQ_PUT_BYTES, stats.put_bytes),
         (&catalog::MQ_GETS, stats.gets),
+        (&catalog::MQ_GETS_FAILED, stats.gets_failed),
+        (&catalog::MQ_PUTS_COUNT, stats.puts),
+        (&catalog::MQ_GETS_COUNT, stats.gets),
         (&catalog::MQ_EXPIRED, stats.expired),
         (&catalog::MQ_LSN_QUORUM, stats.commit_index),
         (&catalog::MQ_CONNECTIONS, stats.sessions),
+        (&catalog::MQ_LISTENERS, figures.listeners),
+        (&catalog::MQ_COMMAND_SERVER, if figures.command_server { 2 } else { 0 }),
     ];
     theirs.iter().for_each(|(metric, value)| page.add(metric, &mq, *value as f64));
 
@@ -129,6 +154,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         publish_status(page, figures, status);
     }
     figures.queues.iter().for_each(|queue| publish_queue(page, figures.name, queue));
+    figures.channels.iter().for_each(|channel| publish_channel(page, figures.name, channel));
 }
 
 fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &StatusView) {
@@ -161,6 +187,13 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
         page.add(&catalog::INSTANCE_ANOTHER, &labels, f64::from(is_another));
         let mq = [("qmgr", figures.name), ("instance", instance.as_str())];
         page.add(&catalog::MQ_BACKLOG, &mq, view.backlog_bytes as f64);
+        page.add(&catalog::MQ_NHA_BACKLOG, &mq, view.backlog_bytes as f64);
+        if let Some(round_trip) = view.round_trip {
+            page.add(&catalog::MQ_ROUND_TRIP, &mq, round_trip.as_secs_f64());
+        }
+        if let Some(percent) = view.catching_up_percent {
+            page.add(&catalog::MQ_CATCH_UP, &mq, percent);
+        }
         // A follower knows this of itself only, and not how far the leader's log goes.
         if figures.role.leads() {
             let acknowledged = status.last.1.0.saturating_sub(view.backlog_entries);
@@ -189,6 +222,55 @@ fn publish_queue(page: &mut Page, queue_manager: &str, queue: &QueueView) {
         if let Some(theirs) = theirs {
             page.add(theirs, &[("qmgr", queue_manager), ("queue", name)], value);
         }
+    }
+    publish_activity(page, &[("qmgr", queue_manager), ("queue", name)], &queue.activity);
+}
+
+fn publish_activity(page: &mut Page, labels: &[Label<'_>], activity: &QueueActivity) {
+    page.add(&catalog::MQ_QUEUE_PUTS, labels, activity.puts as f64);
+    page.add(&catalog::MQ_QUEUE_GETS, labels, activity.gets as f64);
+    let (short, long) = activity.lain.unzip();
+    for (metric, seconds) in [
+        (&catalog::MQ_QUEUE_SINCE_PUT, activity.since_put.map(|age| age.as_secs_f64())),
+        (&catalog::MQ_QUEUE_SINCE_GET, activity.since_get.map(|age| age.as_secs_f64())),
+        (&catalog::MQ_QUEUE_TIME_SHORT, short.map(|lain| lain.as_micros() as f64)),
+        (&catalog::MQ_QUEUE_TIME_LONG, long.map(|lain| lain.as_micros() as f64)),
+    ] {
+        // What never happened has no time.
+        seconds.into_iter().for_each(|seconds| page.add(metric, labels, seconds));
+    }
+}
+
+fn publish_channel(page: &mut Page, queue_manager: &str, line: &ChannelLine) {
+    /// MQCHS_*.
+    const RUNNING: u64 = 3;
+    const STOPPED: u64 = 6;
+    const INACTIVE: u64 = 0;
+    let channel = &line.definition;
+    let is_stopped = channel.number(CHANNEL_STATE) == 1;
+    let status = match (line.instances, is_stopped) {
+        (1.., _) => RUNNING,
+        (0, true) => STOPPED,
+        (0, false) => INACTIVE,
+    };
+    let limit = |selector| channel.number(selector).max(0) as u64;
+    let labels = [("qmgr", queue_manager), ("channel", channel.object.name.as_str()), ("type", "SVRCONN")];
+    for (metric, value) in [
+        (&catalog::MQ_CHANNEL_STATUS, status),
+        (&catalog::MQ_CHANNEL_SQUASH, if line.instances > 0 { 2 } else { 0 }),
+        (&catalog::MQ_CHANNEL_INSTANCES, line.instances),
+        (&catalog::MQ_CHANNEL_MAXINST, limit(MAXINST)),
+        (&catalog::MQ_CHANNEL_MAXINSTC, limit(MAXINSTC)),
+        (&catalog::MQ_CHANNEL_MESSAGES, line.calls),
+        (&catalog::MQ_CHANNEL_SENT, line.bytes_sent),
+        (&catalog::MQ_CHANNEL_RECEIVED, line.bytes_received),
+        (&catalog::MQ_CHANNEL_WRITES, line.buffers_sent),
+        (&catalog::MQ_CHANNEL_READS, line.buffers_received),
+    ] {
+        page.add(metric, &labels, value as f64);
+    }
+    if let Some(since) = line.since_call {
+        page.add(&catalog::MQ_CHANNEL_SINCE, &labels, since.as_secs_f64());
     }
 }
 
@@ -287,6 +369,8 @@ mod tests {
                 clock_off_ms: 0,
                 speaks: None,
                 in_maintenance: false,
+                round_trip: Some(Duration::from_millis(2)),
+                catching_up_percent: Some(12.5),
             }],
             queues: 1,
             messages: 7,
@@ -313,6 +397,23 @@ mod tests {
             open_input: 1,
             open_output: 0,
             oldest_age: Duration::from_secs(3),
+            activity: QueueActivity {
+                puts: 9,
+                gets: 2,
+                since_put: Some(Duration::from_secs(4)),
+                since_get: Some(Duration::from_secs(5)),
+                lain: Some((Duration::from_millis(7), Duration::from_millis(8))),
+            },
+        };
+        let channel = ChannelLine {
+            definition: Definition::new(ObjectRef::new(ObjectKind::Channel, "APP.SVRCONN")),
+            instances: 2,
+            calls: 11,
+            bytes_sent: 100,
+            bytes_received: 200,
+            buffers_sent: 3,
+            buffers_received: 4,
+            since_call: Some(Duration::from_secs(6)),
         };
         let mut page = Page::default();
         let figures = QueueManagerFigures {
@@ -321,6 +422,9 @@ mod tests {
             stats: &stats,
             status: Some(&status),
             queues: &[queue],
+            channels: &[channel],
+            listeners: 1,
+            command_server: true,
             nodes: &BTreeMap::new(),
         };
         publish_queue_manager(&mut page, &figures);
@@ -335,6 +439,13 @@ mod tests {
             "ibmmq_nha_replication_backlog_bytes{qmgr=\"ha.queue.manager\",instance=\"b\"} 4096",
             "trimaran_instance_backlog_seconds{queue_manager=\"ha.queue.manager\",instance=\"b\"} 1.5",
             "ibmmq_nha_acknowledged_log_sequence_number_total{qmgr=\"ha.queue.manager\",instance=\"b\"} 5",
+            "ibmmq_nha_catch_up_time_percentage{qmgr=\"ha.queue.manager\",instance=\"b\"} 12.5",
+            "ibmmq_nha_average_network_round_trip_time_seconds{qmgr=\"ha.queue.manager\",instance=\"b\"} 0.002",
+            "ibmmq_queue_time_since_get{qmgr=\"ha.queue.manager\",queue=\"HA.QUEUE\"} 5",
+            "ibmmq_queue_qtime_short{qmgr=\"ha.queue.manager\",queue=\"HA.QUEUE\"} 7000",
+            "ibmmq_qmgr_active_listeners{qmgr=\"ha.queue.manager\"} 1",
+            "ibmmq_channel_status{qmgr=\"ha.queue.manager\",channel=\"APP.SVRCONN\",type=\"SVRCONN\"} 3",
+            "ibmmq_channel_messages{qmgr=\"ha.queue.manager\",channel=\"APP.SVRCONN\",type=\"SVRCONN\"} 11",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

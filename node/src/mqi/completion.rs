@@ -214,6 +214,24 @@ pub struct QueueView {
     pub open_output: u32,
     /// MSGAGE: since when the oldest message was put, in whole milliseconds; 0 where there is none.
     pub oldest_age: Duration,
+    /// What happened to it.
+    pub activity: QueueActivity,
+}
+
+/// What happened to a queue since its queue manager is served where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueActivity {
+    /// Messages put, those of units of work that were backed out included.
+    pub puts: u64,
+    /// Messages that programs were given and did not only browse, those that came back included.
+    pub gets: u64,
+    /// LPUTTIME, as an age; None: none was put.
+    pub since_put: Option<Duration>,
+    /// LGETTIME, likewise.
+    pub since_get: Option<Duration>,
+    /// QTIME: for how long messages that were got had been there, over the last few and over more of them, to the millisecond
+    /// of each; None: none was got.
+    pub lain: Option<(Duration, Duration)>,
 }
 
 /// What one node knows of one queue manager.
@@ -295,6 +313,11 @@ pub struct InstanceView {
     pub speaks: Option<Speaks>,
     /// It leads only where no other node could.
     pub in_maintenance: bool,
+    /// From a heartbeat to its answer, averaged over the last few. None where nobody knows, and of the leader itself.
+    pub round_trip: Option<Duration>,
+    /// Of the time for which this leader leads, the share in which it was there and lacked something, in percent. None where
+    /// nobody knows, and of the leader itself.
+    pub catching_up_percent: Option<f64>,
 }
 
 impl Completion {

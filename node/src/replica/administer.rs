@@ -8,7 +8,7 @@ use super::Replica;
 use super::proposals::Waiting;
 use super::sessions::Session;
 use super::turn::DESCRIBE;
-use crate::mqi::{Admin, Completion, Data, ObjectView, Page, QueueView, Refusal, SessionView};
+use crate::mqi::{Admin, Completion, Data, ObjectView, Page, QueueActivity, QueueView, Refusal, SessionView};
 use crate::qmgr::{Command, Verdict, set_record};
 use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
 use crate::types::planted::{self, Bug};
@@ -130,6 +130,9 @@ impl Replica {
             let was_locked = self.standing.own_mut().locked.remove(&queue);
             debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
             self.standing.own_mut().depths.note_emptied(queue);
+            if self.state.queue(queue).is_none() {
+                self.standing.own_mut().monitored.forget(queue);
+            }
         }
         self.tell_of(session, token, verdict.is_ok());
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
@@ -350,6 +353,11 @@ impl Replica {
         Ok(id)
     }
 
+    fn activity(&self, id: QueueId) -> QueueActivity {
+        let leading = self.standing.leading();
+        leading.map(|leading| leading.monitored.of(id, self.now.instant)).unwrap_or_default()
+    }
+
     pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {
         let queue = self.state.queue(id)?;
         let counts = self.sessions.counts(id);
@@ -367,6 +375,7 @@ impl Replica {
             open_input: counts.input,
             open_output: counts.output,
             oldest_age: Duration::from_millis(oldest as u64),
+            activity: self.activity(id),
         })
     }
 }

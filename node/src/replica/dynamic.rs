@@ -175,6 +175,7 @@ impl Replica {
         debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
         leading.doomed.remove(&queue);
         leading.depths.note_emptied(queue);
+        leading.monitored.forget(queue);
     }
 }
 

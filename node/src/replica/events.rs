@@ -22,7 +22,9 @@ use super::expiry::Asked;
 use super::proposals::Waiting;
 use crate::mqi::{Admin, Refusal};
 use crate::qmgr::{Command, Place, not_persistent_weight};
-use crate::types::definition::{Changes, Definition, ObjectKind, ObjectRef, RecordAction, Tongue};
+use crate::types::definition::{
+    CONFIGEV, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Tongue, Value,
+};
 use crate::types::{
     Body, CorrelationId, Descriptor, Message, ObjectName, Persistence, QueueId, Reason, SessionId, Token,
     limits, native,
@@ -61,7 +63,9 @@ impl Replica {
     /// Before a command is carried out. None where nothing is to be told of it.
     pub(super) fn note_asked(&self, session: SessionId, admin: &Admin) -> Option<Box<Noted>> {
         let rules = self.state.tells();
-        if !rules.commands && !rules.changes {
+        // What switches events of changes on is the first that is told.
+        let changes = rules.changes || switches_on(admin);
+        if !rules.commands && !changes {
             return None;
         }
         let asker = self.asker(session).filter(|asker| asker.tongue != Tongue::None)?;
@@ -70,8 +74,8 @@ impl Replica {
         let asked = is_told.then(|| asked(admin)).flatten();
         let asked = asked.filter(|(verb, _)| rules.displays || !verb.is_display());
         let command = asked.map(|(verb, said)| event::of_command(&asker, verb, &said));
-        let objects = if rules.changes { self.changed_by(admin) } else { Vec::new() };
-        debug_assert!(rules.changes || objects.is_empty(), "changes are told where that is switched on");
+        let objects = if changes { self.changed_by(admin) } else { Vec::new() };
+        debug_assert!(changes || objects.is_empty(), "changes are told where that is switched on");
         debug_assert!(rules.commands || command.is_none(), "commands are told where that is switched on");
         (command.is_some() || !objects.is_empty()).then(|| Noted { asker, command, objects }.into())
     }
@@ -227,6 +231,13 @@ fn of_object(object: &ObjectRef) -> ObjectDetails {
         name: object.name.clone(),
         ..ObjectDetails::default()
     }
+}
+
+/// ALTER QMGR CONFIGEV(ENABLED).
+fn switches_on(admin: &Admin) -> bool {
+    let Admin::Alter { object, changes } = admin else { return false };
+    object.kind == ObjectKind::QueueManager
+        && changes.iter().any(|said| said == (CONFIGEV, Some(&Value::Number(1))))
 }
 
 /// What a command wants, and what it says of which object.

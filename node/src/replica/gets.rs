@@ -177,7 +177,7 @@ impl Replica {
         get: &Get,
     ) {
         let maxumsgs = self.state.maxumsgs() as usize;
-        let decided = self.state.units_decided();
+        let (decided, wall) = (self.state.units_decided(), self.wall());
         let contents = self.state.queue(queue).expect("checked");
         let state = self.sessions.get_mut(session).expect("checked");
         if get.mode == GetMode::Ahead && position.is_persistent() {
@@ -219,6 +219,9 @@ impl Replica {
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
+        let lain_ms = (wall.0 - slot.put_at.0).max(0) as u64;
+        let (leading, now) = (self.standing.own_mut(), self.now.instant);
+        leading.monitored.note_got(queue, now, Duration::from_millis(lain_ms));
         let GroupCall { in_unit, .. } = call;
         let before = handle.groups;
         handle.groups.note_got(get, slot.in_group(), call);

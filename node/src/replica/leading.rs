@@ -2,6 +2,7 @@
 //! answers what is in it. Nothing in it is replicated.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::defining::Defining;
 use super::depths::Depths;
@@ -14,6 +15,7 @@ use super::line::Line;
 use super::listeners::Gathering;
 use super::loads::Readers;
 use super::members::MembershipOperation;
+use super::monitored::Monitored;
 use super::offers::Offers;
 use super::proposals::Proposals;
 use super::raising::Raising;
@@ -38,6 +40,8 @@ pub(super) struct Leading {
     pub since: Instant,
     /// When each peer last had everything, as far as this leader has seen.
     pub in_sync_at: BTreeMap<NodeId, Instant>,
+    /// For how long each peer has been there and lacked something, to about 100 ms.
+    pub caught_up_for: BTreeMap<NodeId, Duration>,
     /// None until the first entry of its own term is applied.
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether the queue manager is new, and has system objects.
@@ -86,6 +90,8 @@ pub(super) struct Leading {
     pub leaving: Leaving,
     /// What is to be told of the depths of queues.
     pub depths: Depths,
+    /// What happened to queues.
+    pub monitored: Monitored,
     /// What is to be told of commands when they are done.
     pub events: Events,
     /// Nodes whose maintenance was proposed to begin or to end, and is not applied, in the log's order.
@@ -187,6 +193,7 @@ impl Leading {
             term,
             since: now,
             in_sync_at: BTreeMap::new(),
+            caught_up_for: BTreeMap::new(),
             serving_since: None,
             objects_due: false,
             file_due: true,
@@ -215,6 +222,7 @@ impl Leading {
             next_unique: term.0 << 40,
             leaving: Leaving::default(),
             depths: Depths::default(),
+            monitored: Monitored::default(),
             events: Events::default(),
             maintaining: VecDeque::new(),
             membership_change: None,
@@ -231,6 +239,7 @@ impl Leading {
     /// A put was let in.
     pub fn let_in(&mut self, queue: QueueId, now: Instant) {
         self.depths.note_put(queue, now);
+        self.monitored.note_put(queue, now);
         *self.incoming.entry(queue).or_default() += 1;
     }
 

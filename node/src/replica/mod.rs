@@ -31,6 +31,7 @@
 //! failovers      how this node came to serve, for the record
 //! events         what administrators ask for is told on queues of events
 //! depths         queues that are full, high or low are told of there
+//! monitored      when queues were used last, and how long messages lie on them
 //! trail          what administrators changed, as it is shown
 //! canary         what canaries saw, into the log
 //! placement      who should lead: moves, nodes in maintenance, the preferred node
@@ -114,6 +115,7 @@ mod clocks;
 mod comparison;
 mod failovers;
 mod depths;
+mod monitored;
 mod events;
 mod refreshing;
 mod trail;
@@ -153,12 +155,13 @@ use trimaran_proto::replica::v1::Registered;
 
 use self::history::Parting;
 use crate::consensus::{self, Consensus, Majority, Recovered};
-use crate::mqi::Completion;
+use crate::mqi::{Completion, Data};
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::definition::Definition;
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Speaks, Token, Version,
+    Account, Instant, NodeId, Now, ObjectName, QueueManagerId, Reason, RoleView, SessionId, Speaks, Token,
+    Version,
 };
 use applier::Applying;
 use arranging::Arranging;
@@ -332,6 +335,7 @@ pub struct Replica {
     store_wanted: bool,
     leader_known: Option<NodeId>,
     next_stats: Instant,
+    noted_stats: Instant,
     stats: Stats,
     applying: Applying,
     /// Turns in which sessions whose calls wait had theirs.
@@ -397,6 +401,7 @@ impl Replica {
             store_wanted: false,
             leader_known: None,
             next_stats: Instant(0),
+            noted_stats: Instant(0),
             stats: Stats::default(),
             applying: Applying::default(),
             rounds: 0,
@@ -564,6 +569,7 @@ impl Replica {
 
     fn answer(&mut self, session: SessionId, token: Token, completion: Completion) {
         self.stats.calls_failed += u64::from(completion.is_failed());
+        self.stats.gets_failed += u64::from(is_failed_get(&completion));
         // A session that is gone is not answered.
         if let Some(state) = self.sessions.get_mut(session) {
             if completion.is_failed() {
@@ -650,4 +656,19 @@ impl Replica {
             }
         }
     }
+}
+
+/// Reasons that only a get fails with. What a session is told otherwise fails its other calls as well.
+fn is_failed_get(completion: &Completion) -> bool {
+    const OF_GETS: [Reason; 6] = [
+        Reason::NoMsgAvailable,
+        Reason::NoMsgUnderCursor,
+        Reason::TruncatedMsgFailed,
+        Reason::GetInhibited,
+        Reason::NotOpenForInput,
+        Reason::NotOpenForBrowse,
+    ];
+    debug_assert!(!OF_GETS.contains(&Reason::None), "a get that is answered well has not failed");
+    // A message that may not be read ahead is asked for again.
+    !matches!(completion.data, Data::NotAhead) && OF_GETS.contains(&completion.reason)
 }

@@ -9,7 +9,7 @@ use super::sessions::Handle;
 use super::units::NotPersistent;
 use crate::mqi::{Completion, Context, Data, GroupCall, Put, PutPlace, PutTarget, Refusal, Which};
 use crate::qmgr::{AliasWords, Command, Place, Target, Verdict, command, dead_letter, not_persistent_weight};
-use crate::types::definition::sentence;
+use crate::types::definition::{COMMAND_QUEUE, sentence};
 use crate::types::{
     Cause, Descriptor, GroupId, HandleId, InGroup, Message, MessageId, ObjectName, Persistence,
     ProducerSequence, QueueId, Reason, SessionId, Token, Version, WallTime, limits,
@@ -236,6 +236,10 @@ impl Replica {
             Context::Default => put.message.descriptor.set_default_context(context),
             Context::PassIdentity | Context::Identity => put.message.descriptor.set_default_origin(context),
             Context::Blank | Context::PassAll | Context::All => {}
+        }
+        // A command is done as whoever put it: +setall makes nobody another user in the audit trail.
+        if self.state.queue(put.queue).is_some_and(|queue| queue.name.as_str() == COMMAND_QUEUE) {
+            put.message.descriptor.set_user(context);
         }
         let unique = self.name_message(&mut put.message);
         self.stats.puts += 1;

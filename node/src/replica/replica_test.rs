@@ -1064,6 +1064,36 @@ fn context_is_set_by_handles_that_were_opened_for_it() {
 }
 
 #[test]
+fn a_command_is_of_whoever_put_it_whatever_its_context_says() {
+    let mut alone = Alone::new();
+    let commands = "SYSTEM.ADMIN.COMMAND.QUEUE";
+    define(&mut alone, ObjectKind::LocalQueue, commands, &[]);
+    define(&mut alone, ObjectKind::AliasQueue, "COMMANDS", &[("TARGET", commands)]);
+    let said = |context, handle| {
+        let mut put = Put { to: PutTarget::Handle(HandleId(handle)), context, ..put("x") };
+        let forged = wire::Descriptor { user_identifier: "mallory".into(), ..Default::default() };
+        put.message.descriptor.set_rest(&forged);
+        Call::Put(put)
+    };
+    let users = |alone: &Alone, queue: &str| -> Vec<String> {
+        let id = alone.replica.queue_manager().queue_id(&ObjectName::new(queue).unwrap()).unwrap();
+        let queue = alone.replica.queue_manager().queue(id).unwrap();
+        let messages = queue.iter().map(|(_, slot)| slot.message.as_ref().expect("it is young"));
+        messages.map(|message| message.descriptor.rest().user_identifier).collect()
+    };
+    for (handle, name, context) in
+        [(7, commands, Context::All), (8, "COMMANDS", Context::Identity), (9, "Q", Context::All)]
+    {
+        let opened = OpenOptions { output: true, context, ..OpenOptions::default() };
+        alone.ok(APP, opening(handle, name, opened));
+        alone.ok(APP, said(context, handle));
+    }
+    let own = users(&alone, commands);
+    assert!(own.len() == 2 && own.iter().all(|user| user == "joe"), "{own:?}");
+    assert_eq!(users(&alone, "Q"), ["mallory"], "elsewhere whoever may set context sets it");
+}
+
+#[test]
 fn whoever_shows_a_wrong_password_is_not_let_in() {
     let mut alone = Alone::new();
     let session = SessionId(77);

@@ -9,6 +9,8 @@ pub struct Stats {
     pub gets: u64,
     pub get_bytes: u64,
     pub browses: u64,
+    /// Gets that found no message, or were not given the one that they found.
+    pub gets_failed: u64,
     pub commits: u64,
     pub backouts: u64,
     pub expired: u64,

@@ -77,6 +77,8 @@ impl Replica {
                 clock_off_ms: 0,
                 speaks: self.speaks(node),
                 in_maintenance: self.state.is_maintained(node),
+                round_trip: None,
+                catching_up_percent: None,
             }];
         }
         let of_peer = |peer: &PeerProgress| {
@@ -100,6 +102,8 @@ impl Replica {
                 clock_off_ms: self.clocks.off_ms(peer.node),
                 speaks: self.speaks(peer.node),
                 in_maintenance: self.state.is_maintained(peer.node),
+                round_trip: peer.round_trip,
+                catching_up_percent: Some(self.catching_up_percent(peer.node)),
             }
         };
         let mut views: Vec<InstanceView> = self.consensus.progress().iter().map(of_peer).collect();
@@ -113,6 +117,8 @@ impl Replica {
             clock_off_ms: self.clocks.off_ms(self.options.node),
             speaks: self.speaks(self.options.node),
             in_maintenance: self.state.is_maintained(self.options.node),
+            round_trip: None,
+            catching_up_percent: None,
         });
         views.sort_by_key(|view| view.node);
         debug_assert!(views.windows(2).all(|pair| pair[0].node != pair[1].node), "a node is shown once");
@@ -126,11 +132,22 @@ impl Replica {
         self.now.instant.since(since)
     }
 
+    /// Of the time for which this node leads, the share in which the peer was there and lacked something.
+    fn catching_up_percent(&self, node: NodeId) -> f64 {
+        let Some(leading) = self.standing.leading() else { return 0.0 };
+        let lacked = leading.caught_up_for.get(&node).copied().unwrap_or_default();
+        let led = self.now.instant.since(leading.since).max(STATS_INTERVAL);
+        let percent = (lacked.as_secs_f64() / led.as_secs_f64() * 100.0).min(100.0);
+        debug_assert!((0.0..=100.0).contains(&percent), "it lacked something for a part of that time");
+        percent
+    }
+
     /// Once in a while: who had everything, and the counters that say "now".
     pub(super) fn note_stats(&mut self) {
         if self.now.instant < self.next_stats {
             return;
         }
+        let passed = self.now.instant.since(std::mem::replace(&mut self.noted_stats, self.now.instant));
         self.next_stats = self.now.instant + STATS_INTERVAL;
         match self.standing.leading_mut() {
             Some(leading) => {
@@ -138,6 +155,10 @@ impl Replica {
                 self.stalls.note_peers(progress.iter(), self.now.instant);
                 let in_sync = progress.iter().filter(|peer| peer.active && peer.lag <= IN_SYNC_ENTRIES);
                 leading.in_sync_at.extend(in_sync.map(|peer| (peer.node, self.now.instant)));
+                let passed = passed.min(self.now.instant.since(leading.since));
+                for peer in progress.iter().filter(|peer| peer.active && peer.lag > IN_SYNC_ENTRIES) {
+                    *leading.caught_up_for.entry(peer.node).or_default() += passed;
+                }
             }
             None => self.stalls.forget_peers(),
         }

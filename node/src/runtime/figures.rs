@@ -13,9 +13,11 @@ use super::stores::Stores;
 use crate::config::Config;
 use crate::listener::http::Source;
 use crate::log_store::{LogFigures, SYNC_BOUNDS, filesystem};
+use crate::metrics::catalog::Metric;
 use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
 use crate::security::{CertificateState, Tls};
+use crate::types::ObjectName;
 use crate::vip::Mode;
 
 pub fn sources(
@@ -26,35 +28,51 @@ pub fn sources(
     addresses: Option<Addresses>,
     rounds: AllRounds,
 ) -> Vec<Source> {
-    let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
+    let directories = [
+        ("log", &catalog::MQ_LOG_FILES, config.log_directory.clone()),
+        ("data", &catalog::MQ_DATA_FILES, config.data_directory.clone()),
+    ];
+    let connections = config.limits.connections;
     let rows = stores.rows();
     let log = stores.log();
     let log_directory = config.log_directory.join("engine");
     vec![
-        Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
-        Arc::new(move |page: &mut Page| publish_rounds(page, &rounds)),
-        Arc::new(move |page: &mut Page| addresses.iter().for_each(|all| publish_addresses(page, all))),
-        Arc::new(move |page: &mut Page| {
+        Arc::new(move |page: &mut Page, _: &[ObjectName]| publish_peers(page, &peers)),
+        Arc::new(move |page: &mut Page, of: &[ObjectName]| {
+            add_for_each(page, &catalog::MQ_MAX_CHANNELS, of, connections as f64);
+            add_for_each(page, &catalog::MQ_MAX_ACTIVE, of, connections as f64);
+        }),
+        Arc::new(move |page: &mut Page, _: &[ObjectName]| publish_rounds(page, &rounds)),
+        Arc::new(move |page: &mut Page, _: &[ObjectName]| {
+            addresses.iter().for_each(|all| publish_addresses(page, all))
+        }),
+        Arc::new(move |page: &mut Page, _: &[ObjectName]| {
             if let Some(tls) = &tls {
                 publish_certificates(page, &tls.state());
             }
         }),
-        Arc::new(move |page: &mut Page| {
-            for (what, path) in &directories {
+        Arc::new(move |page: &mut Page, of: &[ObjectName]| {
+            for (what, theirs, path) in &directories {
                 if let Ok(system) = filesystem(path) {
                     let labels = [("directory", *what)];
                     page.add(&catalog::DISK_FREE, &labels, system.free_bytes as f64);
                     page.add(&catalog::DISK_TOTAL, &labels, system.total_bytes as f64);
+                    let in_use = system.total_bytes.saturating_sub(system.free_bytes);
+                    add_for_each(page, theirs, of, in_use as f64);
                 }
             }
         }),
-        Arc::new(move |page: &mut Page| {
-            publish_log(page, &log.figures());
+        Arc::new(move |page: &mut Page, of: &[ObjectName]| {
+            publish_log(page, &log.figures(), of);
             if let Ok(bytes) = directory_bytes(&log_directory) {
                 page.add(&catalog::LOG_DISK_BYTES, &[], bytes as f64);
+                if let Ok(system) = filesystem(&log_directory) {
+                    let room = (bytes + system.free_bytes).max(1);
+                    add_for_each(page, &catalog::MQ_LOG_SPACE, of, bytes as f64 / room as f64 * 100.0);
+                }
             }
         }),
-        Arc::new(move |page: &mut Page| {
+        Arc::new(move |page: &mut Page, _: &[ObjectName]| {
             let used = rows.in_use();
             page.add(&catalog::STORE_BATCHES, &[], used.batches_written as f64);
             page.add(&catalog::STORE_BYTES, &[], used.bytes_written as f64);
@@ -74,7 +92,17 @@ fn directory_bytes(directory: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn publish_log(page: &mut Page, log: &LogFigures) {
+/// The node's, under IBM MQ's name, which is of a queue manager.
+fn add_for_each(page: &mut Page, metric: &'static Metric, queue_managers: &[ObjectName], value: f64) {
+    for queue_manager in queue_managers {
+        page.add(metric, &[("qmgr", queue_manager.as_str())], value);
+    }
+}
+
+fn publish_log(page: &mut Page, log: &LogFigures, of: &[ObjectName]) {
+    if let Some(takes) = log.sync_takes {
+        add_for_each(page, &catalog::MQ_LOG_LATENCY, of, takes.as_secs_f64());
+    }
     page.add(&catalog::LOG_WRITES, &[], log.writes as f64);
     page.add(&catalog::LOG_ENTRIES, &[], log.entries as f64);
     page.add(&catalog::LOG_BYTES, &[], log.bytes as f64);

@@ -19,6 +19,7 @@ use super::addresses::Addresses;
 use super::canary::Canaries;
 use super::directories;
 use super::fatal::{FatalReason, fatal};
+use super::left_trails;
 use super::minds::{Minds, placement_of};
 use super::recover::{Expected, in_doubt};
 use crate::consensus::membership_from_wire;
@@ -29,6 +30,8 @@ use crate::vip::Mode;
 
 /// How often it is looked which addresses this node could hold.
 const AGENT_LOOK: Duration = Duration::from_secs(5);
+/// A queue manager that is deleted says its audit trail within this, or it is lost on this node.
+const TRAIL_PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Keeper {
     minds: Minds,
@@ -161,7 +164,7 @@ impl Keeper {
         }
         match (record.deleted, self.minds.shared.inboxes.get(id)) {
             (true, _) if self.removed.contains(&id) => {}
-            (true, _) => self.remove(id, &record.name).await,
+            (true, _) => self.remove(id, record).await,
             (false, None) => {
                 self.begin(record).await;
                 self.placed.insert(id, (placement_of(record), record.canary));
@@ -224,8 +227,10 @@ impl Keeper {
         }
     }
 
-    async fn remove(&mut self, id: QueueManagerId, name: &str) {
+    async fn remove(&mut self, id: QueueManagerId, record: &Registered) {
+        let name = record.name.as_str();
         let was_here = self.minds.has(id);
+        self.leave_trail(id, record).await;
         self.canaries.end(id);
         self.placed.remove(&id);
         let name_of = ObjectName::new(name).ok().filter(|_| !self.is_named(id));
@@ -239,6 +244,32 @@ impl Keeper {
         self.removed.insert(id);
         if was_here {
             tracing::info!(queue_manager = name, id = id.0, "deleted: nothing of it is left here");
+        }
+    }
+}
+
+impl Keeper {
+    /// Who changed what is known after it is deleted, too.
+    async fn leave_trail(&mut self, id: QueueManagerId, record: &Registered) {
+        let name = record.name.as_str();
+        let Some(inbox) = self.minds.shared.inboxes.get(id) else { return };
+        let read = tokio::time::timeout(TRAIL_PATIENCE, left_trails::read(&inbox)).await;
+        let Ok(Some(records)) = read else {
+            tracing::warn!(
+                queue_manager = name,
+                "its audit trail could not be read before it was removed here"
+            );
+            return;
+        };
+        let (data, record) = (self.minds.shared.config.data_directory.clone(), record.clone());
+        let written = tokio::task::spawn_blocking(move || left_trails::write(&data, &records, &record)).await;
+        match written.expect("it does not panic") {
+            Ok(path) => {
+                tracing::info!(queue_manager = name, path = %path.display(), "its audit trail stays here");
+            }
+            Err(error) => {
+                tracing::warn!(queue_manager = name, %error, "its audit trail could not be written before it was removed here");
+            }
         }
     }
 }

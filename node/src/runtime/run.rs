@@ -570,7 +570,13 @@ fn start_listeners(
         Audience::Monitors,
         AcceptLimits::connections(MONITOR_CONNECTIONS_MAX),
     );
-    let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(closing.clone())));
+    let http = tokio::spawn(listener::http::serve(
+        incoming,
+        listener,
+        sources,
+        config.queues_shown.clone(),
+        closed(closing.clone()),
+    ));
     drained.push(http);
     Ok(Listeners { drained, peers: peer_service, connected })
 }

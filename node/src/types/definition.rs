@@ -607,6 +607,8 @@ pub const BOQNAME: Selector = 2019;
 pub const HBINT: Selector = 1563;
 /// MQIACH_SHARING_CONVERSATIONS: conversations of one connection at most; 0: its segments have no numbers, as before MQ 7.
 pub const SHARECNV: Selector = 1615;
+/// Where commands are taken as messages.
+pub const COMMAND_QUEUE: &str = "SYSTEM.ADMIN.COMMAND.QUEUE";
 /// MQIACH_MAX_INSTANCES: connections through a channel at most, else 2537.
 pub const MAXINST: Selector = 1618;
 /// MQIACH_MAX_INSTS_PER_CLIENT: the same of one client's.

@@ -600,6 +600,16 @@ impl Descriptor {
         debug_assert_eq!(self.rest().user_identifier, rest.user_identifier, "whose it is was said");
     }
 
+    /// Whose message it is comes from the session, whatever its program says.
+    pub fn set_user(&mut self, context: &DefaultContext) {
+        let mut rest = self.rest();
+        if rest.user_identifier != context.user_identifier {
+            rest.user_identifier.clone_from(&context.user_identifier);
+            self.set_rest(&rest);
+        }
+        debug_assert_eq!(self.rest().user_identifier, context.user_identifier, "the session's user is in it");
+    }
+
     /// Ready to be written as a `Descriptor` of the wire, with a backout count of its own.
     pub fn encoded(&self, backout_count: u32) -> EncodedDescriptor<'_> {
         let mut known = KnownFields { bytes: [0; KNOWN_BYTES_MAX], length: 0 };

@@ -31,7 +31,39 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("CHINIT", &["CHAD", "CHADEV", "CHADEXIT", "CHLEV", "CHLAUTH", "MONCHL", "SCHINIT", "STATCHL"]),
 ];
 
+/// What DISPLAY QMGR shows with SYSTEM: all that is in no other group.
+fn of_system() -> Vec<&'static str> {
+    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let attributes = Kind::QueueManager.attributes().map(|attribute| attribute.name);
+    attributes.filter(|name| !grouped(name)).collect()
+}
+
+/// What MQ can be asked to display and is not done here: the sentence that says so.
+fn not_here(noun: Noun, word: &Word) -> Option<&'static str> {
+    Some(match (noun, word.name.as_str(), word.one()) {
+        (Noun::Connection, "TYPE", Some("HANDLE" | "ALL")) => {
+            "What connections have open is displayed by queue: DISPLAY QSTATUS(*) TYPE(HANDLE) ALL."
+        }
+        (Noun::Object(Kind::ChannelAuth), "MATCH", Some("RUNCHECK")) => {
+            "Records of CHLAUTH are kept and not obeyed yet, so that none of them would be used."
+        }
+        (Noun::Object(Kind::ChannelAuth), "MATCH", Some("EXACT" | "ALL")) => {
+            "Only MATCH(GENERIC) is done: a name that ends in * finds the profiles that begin so."
+        }
+        (Noun::Object(Kind::Authority), "MATCH", Some("MEMBERSHIP")) => {
+            "Which groups a user is in is not known here; ask for PRINCIPAL or GROUP."
+        }
+        (Noun::Object(Kind::Authority), "MATCH", Some("EXACT")) => {
+            "Only MATCH(PROFILE) is done: PROFILE names the profile."
+        }
+        _ => return None,
+    })
+}
+
 pub(super) fn display(clause: &Clause<'_>, noun: Noun) -> Result<Command, Fault> {
+    if let Some(why) = clause.words.iter().find_map(|word| not_here(noun, word)) {
+        return Ok(Command::NotHere(why.to_string()));
+    }
     let mut reader = Reader { clause, wanted: Wanted::Usual, filters: Vec::new() };
     let subject = match noun {
         Noun::Object(kind) => Subject::Object(kind),
@@ -134,6 +166,26 @@ impl Reader<'_> {
             ("TYPE", Some(_)) if matches!(subject, Subject::ManagerStatus | Subject::Instances) => {
                 return Ok(());
             }
+            ("TYPE", Some(_)) if subject == Subject::Connections && word.one() == Some("CONN") => {
+                return Ok(());
+            }
+            ("MATCH", Some(_))
+                if matches!(
+                    (&subject, word.one()),
+                    (Subject::Object(Kind::ChannelAuth), Some("GENERIC"))
+                ) || matches!(
+                    (&subject, word.one()),
+                    (Subject::Object(Kind::Authority), Some("PROFILE"))
+                ) =>
+            {
+                return Ok(());
+            }
+            // A channel of clients has no status that is saved (IBM MQ Reference, "DISPLAY CHSTATUS").
+            ("SAVED", None) if subject == Subject::ChannelStatus => {
+                let (attribute, value) = ("CURRENT".to_string(), "SAVED".to_string());
+                self.filters.push(Filter { attribute, operator: Operator::Equal, value });
+                return Ok(());
+            }
             (name, Some(_)) if self.restricts(subject, name) => return self.restrict(subject, word),
             _ => {}
         }
@@ -143,7 +195,9 @@ impl Reader<'_> {
         let group = GROUPS
             .iter()
             .find(|(name, _)| subject == Subject::Object(Kind::QueueManager) && *name == word.name);
+        let is_system = subject == Subject::Object(Kind::QueueManager) && word.name == "SYSTEM";
         let names: Vec<&'static str> = match group {
+            _ if is_system => of_system(),
             Some((_, names)) => names.to_vec(),
             None => vec![known(subject, &word.name).ok_or_else(|| self.clause.fault(word))?],
         };

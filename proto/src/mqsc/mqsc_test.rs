@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::admin::v1::set_request::Action;
-use crate::admin::v1::{Attribute, ListenerStatus, ObjectDetails, QueueManagerStatus, StatusResponse};
+use crate::admin::v1::{
+    Attribute, ListenerStatus, ObjectDetails, Passed, QueueManagerStatus, SessionDetails, StatusResponse,
+};
 use crate::attribute::Kind;
 use crate::queue::v1::QueueStatus;
 
@@ -407,4 +409,78 @@ fn a_queue_that_nobody_has_open_is_no_queue_that_is_not_there() {
     let missing = said("DIS QS(A) TYPE(HANDLE)", Reply::Objects(Vec::new()));
     assert_eq!(missing.lines, ["AMQ8147E: IBM MQ object A not found."]);
     assert!(missing.failed);
+}
+
+#[test]
+fn what_is_displayed_otherwise_or_not_at_all_is_said() {
+    for (text, words) in [
+        ("DISPLAY CONN(*) TYPE(HANDLE)", "DISPLAY QSTATUS(*) TYPE(HANDLE)"),
+        ("DISPLAY CONN(*) TYPE(ALL)", "DISPLAY QSTATUS(*) TYPE(HANDLE)"),
+        ("DISPLAY CHLAUTH(APP) MATCH(RUNCHECK) ADDRESS('10.0.0.1')", "not obeyed yet"),
+        ("DISPLAY CHLAUTH(APP) MATCH(EXACT)", "MATCH(GENERIC)"),
+        ("DISPLAY AUTHREC PROFILE(Q) MATCH(MEMBERSHIP) PRINCIPAL('ann')", "groups"),
+    ] {
+        let Ok(Command::NotHere(why)) = parse(text) else { panic!("{text} is taken") };
+        assert!(why.contains(words), "{why}");
+    }
+    for text in [
+        "DISPLAY CONN(*) TYPE(CONN)",
+        "DISPLAY CHLAUTH(APP*) MATCH(GENERIC)",
+        "DISPLAY AUTHREC PROFILE(Q) MATCH(PROFILE)",
+    ] {
+        assert!(matches!(parse(text), Ok(Command::Display(_))), "{text}");
+    }
+    assert!(parse("DISPLAY CONN(*) TYPE(SHELF)").is_err());
+    let manager = || {
+        let said = [("DEADQ", "DLQ"), ("CMDEV", "ENABLED"), ("REPOS", "")];
+        ObjectDetails { kind: "QMGR".into(), ..queue("QM1", &said) }
+    };
+    let system = shown("DISPLAY QMGR SYSTEM", vec![manager()]);
+    assert!(
+        system.contains("DEADQ(DLQ)") && !system.contains("CMDEV") && !system.contains("REPOS"),
+        "{system}"
+    );
+}
+
+#[test]
+fn an_instance_of_a_channel_says_what_went_through_it_and_nothing_is_saved() {
+    let passed = Passed {
+        began_ms: 1_745_290_868_000,
+        calls: 12,
+        bytes_sent: 300,
+        bytes_received: 400,
+        buffers_sent: 5,
+        buffers_received: 6,
+        last_call_ms: 0,
+    };
+    let instance = SessionDetails {
+        channel: "APP".into(),
+        instance: true,
+        passed: Some(passed),
+        ..SessionDetails::default()
+    };
+    let said = |text: &str| {
+        let reply = Reply::Sessions(vec![instance.clone()]);
+        Answer::of(&parse(text).expect(text), Some(&reply), "QM1").lines.join("\n")
+    };
+    let all = said("DISPLAY CHSTATUS(APP) ALL");
+    for field in
+        ["MSGS(12)", "BYTSSENT(300)", "BYTSRCVD(400)", "BUFSSENT(5)", "BUFSRCVD(6)", "CHSTADA(2025-04-22)"]
+    {
+        assert!(all.contains(field), "{field} is missing in\n{all}");
+    }
+    assert!(all.contains("LSTMSGDA( )"), "no call came: {all}");
+    assert!(said("DISPLAY CHSTATUS(*) MSGS WHERE(MSGS GT 11)").contains("MSGS(12)"));
+    assert_eq!(said("DISPLAY CHSTATUS(APP) SAVED"), "AMQ8420I: Channel Status not found.");
+}
+
+#[test]
+fn a_record_may_say_that_somebody_may_do_nothing() {
+    let Ok(Command::Set { steps, .. }) =
+        parse("SET AUTHREC PROFILE(Q) OBJTYPE(QUEUE) PRINCIPAL('ann') AUTHADD(NONE)")
+    else {
+        panic!("it is a record")
+    };
+    assert_eq!(steps.len(), 1);
+    assert!(steps[0].0 == Action::Add && steps[0].1.iter().all(|(name, _)| *name != "AUTHLIST"), "{steps:?}");
 }

@@ -76,6 +76,10 @@ pub(super) fn set_authority(clause: &Clause<'_>) -> Result<Command, Fault> {
     for (name, action) in [("AUTHADD", Action::Add), ("AUTHRMV", Action::Remove)] {
         let Some(word) = clause.words.iter().find(|word| word.name == name) else { continue };
         let list = authorities(clause, word, &record.object)?;
+        if list.is_empty() && action == Action::Add {
+            // AUTHADD(NONE): a record by which somebody may do nothing.
+            steps.extend(record.who.iter().map(|who| (action, who.clone())));
+        }
         steps.extend(authority_steps(action, &list, &record.who));
     }
     if steps.is_empty() {

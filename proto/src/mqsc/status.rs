@@ -32,7 +32,8 @@ const CONNECTION: &[&str] = &[
     "USERID",
 ];
 const CHANNEL: &[&str] = &[
-    "CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "SECPROT", "SSLCIPH",
+    "CHANNEL", "CHLTYPE", "BUFSRCVD", "BUFSSENT", "BYTSRCVD", "BYTSSENT", "CHSTADA", "CHSTATI", "CONNAME",
+    "CURRENT", "CURSHCNV", "LSTMSGDA", "LSTMSGTI", "MCAUSER", "MSGS", "RAPPLTAG", "SECPROT", "SSLCIPH",
     "SSLPEER", "STATUS", "SUBSTATE",
 ];
 /// REASON is not MQ's.
@@ -57,8 +58,8 @@ pub(super) fn fields(subject: Subject) -> &'static [&'static str] {
 /// What a field may be: one of these words, or a number where there are none. None for texts, and where MQ has more than is known.
 pub(super) fn words(field: &str) -> Option<&'static [&'static str]> {
     Some(match field {
-        "BACKLOG" | "CONNS" | "CURDEPTH" | "CURFSIZE" | "CURMAXFS" | "CURSHCNV" | "IPPROCS" | "MSGAGE"
-        | "OPPROCS" | "PID" | "PORT" | "TID" => &[],
+        "BACKLOG" | "BUFSRCVD" | "BUFSSENT" | "BYTSRCVD" | "BYTSSENT" | "CONNS" | "CURDEPTH" | "CURFSIZE"
+        | "CURMAXFS" | "CURSHCNV" | "IPPROCS" | "MSGAGE" | "MSGS" | "OPPROCS" | "PID" | "PORT" | "TID" => &[],
         "BROWSE" | "CONNACTV" | "INQUIRE" | "INSYNC" | "OUTPUT" | "SET" | "UNCOM" => &["NO", "YES"],
         "CHINIT" | "CMDSERV" => &["STOPPED", "STARTING", "RUNNING", "STOPPING", "RETRYING"],
         "HSTATE" => &["INACTIVE", "ACTIVE"],
@@ -261,11 +262,23 @@ fn of_channel(instance: &SessionDetails, sessions: &[SessionDetails]) -> Row {
     let shares = |session: &&SessionDetails| !session.instance && session.address == instance.address;
     let programs: Vec<&SessionDetails> = sessions.iter().filter(shares).collect();
     let first = programs.first().copied();
+    let passed = instance.passed.unwrap_or_default();
+    let at = |ms: i64| if ms > 0 { day_and_time(ms) } else { Default::default() };
+    let ((began, began_at), (last, last_at)) = (at(passed.began_ms), at(passed.last_call_ms));
     row(
         CHANNEL,
         &[
             ("CHANNEL", instance.channel.clone()),
             ("CHLTYPE", "SVRCONN".into()),
+            ("BUFSRCVD", passed.buffers_received.to_string()),
+            ("BUFSSENT", passed.buffers_sent.to_string()),
+            ("BYTSRCVD", passed.bytes_received.to_string()),
+            ("BYTSSENT", passed.bytes_sent.to_string()),
+            ("CHSTADA", began),
+            ("CHSTATI", began_at),
+            ("LSTMSGDA", last),
+            ("LSTMSGTI", last_at),
+            ("MSGS", passed.calls.to_string()),
             ("CONNAME", host(&instance.address)),
             ("CURSHCNV", programs.len().to_string()),
             ("MCAUSER", first.unwrap_or(instance).user.clone()),

@@ -121,7 +121,9 @@ pub fn reply_of(completion: Completion) -> Reply {
     }
     match completion.data {
         Data::Objects(objects) => Reply::Objects(objects.iter().map(object_details).collect()),
-        Data::Sessions(sessions) => Reply::Sessions(sessions.iter().map(session_details).collect()),
+        Data::Sessions(sessions) => {
+            Reply::Sessions(sessions.iter().map(|session| session_details(session, None)).collect())
+        }
         Data::Nothing => Reply::Status(StatusResponse::default()),
         _ => Reply::Done,
     }

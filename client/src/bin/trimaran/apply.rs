@@ -6,7 +6,7 @@ use serde_json::json;
 use trimaran_client::{
     Admin, Attribute, Error, ObjectDetails, RecordAction as Action,
     proto::{
-        attribute::Kind,
+        attribute::{Kind, State},
         audit::{SECRET, SECRETS},
         mqsc::{Command, Reply, Script, Step},
     },
@@ -24,7 +24,7 @@ use crate::{
 type Values = Vec<(String, String)>;
 
 pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
-    let commands = read(&args.file)?;
+    let commands = merged(read(&args.file)?);
     let connection = global.connect().await?;
     let admin = connection.admin();
     let mut there = There { admin: admin.clone(), foretold: Foretold::default() };
@@ -36,6 +36,10 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
             counts.unchanged += 1;
             continue;
         };
+        if let Some(why) = refused(&command) {
+            counts.tell_before(global, args.dry_run);
+            return Err(not_done(&what, reason::FUNCTION_NOT_SUPPORTED, why));
+        }
         if args.dry_run {
             match global.json {
                 true => say!("{}", json!({ "would_be": what, "messages": messages })),
@@ -65,6 +69,56 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
     }
     say!("{}", counts.told(args.dry_run));
     Ok(())
+}
+
+/// What alters an object that the file has defined or altered before is said with that, so that what has become of it is compared and
+/// not what it was in between. A copy that is made in between (LIKE) is made of what was said until then.
+fn merged(commands: Vec<Command>) -> Vec<Command> {
+    let mut merged: Vec<Command> = Vec::new();
+    for command in commands {
+        let Command::Alter { kind, name, said } = command else {
+            merged.push(command);
+            continue;
+        };
+        let is_same = |of: Kind, named: &str| of == kind && named == name;
+        let before = merged.iter().rposition(|other| match other {
+            Command::Define { kind, name, like, .. } => is_same(*kind, name) || is_same(*kind, like),
+            Command::Alter { kind, name, .. } | Command::Delete { kind, name, .. } => is_same(*kind, name),
+            _ => false,
+        });
+        match before.map(|at| &mut merged[at]) {
+            Some(Command::Define { name: defined, said: first, .. }) if *defined == name => {
+                set(first, &said);
+            }
+            Some(Command::Alter { said: first, .. }) => {
+                let mut both = std::mem::take(first);
+                set(&mut both, &said);
+                merged.remove(before.expect("it was found"));
+                merged.push(Command::Alter { kind, name, said: both });
+            }
+            _ => merged.push(Command::Alter { kind, name, said }),
+        }
+    }
+    merged
+}
+
+/// Why a queue manager refuses it whatever is there: a value that is not supported here.
+fn refused(command: &Command) -> Option<String> {
+    let all: Vec<(Kind, &(&'static str, String))> = match command {
+        Command::Define { kind, said, .. } | Command::Alter { kind, said, .. } => {
+            said.iter().map(|said| (*kind, said)).collect()
+        }
+        Command::Set { kind, steps, .. } => {
+            steps.iter().flat_map(|(_, said)| said).map(|said| (*kind, said)).collect()
+        }
+        _ => Vec::new(),
+    };
+    all.into_iter().find_map(|(kind, (name, value))| {
+        let attribute = kind.attribute_named(name)?;
+        let State::Refused(why) = attribute.state else { return None };
+        let is_default = attribute.text(&attribute.default_value()) == *value;
+        (!is_default).then(|| format!("{name}({value}) is not supported. {why}"))
+    })
 }
 
 /// What a deletion does to messages, or what they do to it.
@@ -308,6 +362,9 @@ async fn basis(there: &There, kind: Kind, name: &str, like: &str) -> Result<Valu
     let facts = kind.facts();
     let like = if like.is_empty() { facts.default_object } else { like };
     let found = if like.is_empty() || like == name { None } else { there.find(kind, like).await? };
+    if found.is_none() && like != facts.default_object && like != name {
+        return Err(Failure::Check(format!("there is no {}({like})", facts.name)));
+    }
     if let Some(object) = found {
         return Ok(object.attributes.into_iter().map(|said| (said.name, said.value)).collect());
     }
@@ -317,10 +374,11 @@ async fn basis(there: &There, kind: Kind, name: &str, like: &str) -> Result<Valu
     Ok(settable.collect())
 }
 
-fn set(values: &mut Values, said: &[(&'static str, String)]) {
+fn set<N: PartialEq + From<&'static str>>(values: &mut Vec<(N, String)>, said: &[(&'static str, String)]) {
     for (name, value) in said {
-        values.retain(|(other, _)| other != name);
-        values.push((name.to_string(), value.clone()));
+        let name = N::from(*name);
+        values.retain(|(other, _)| *other != name);
+        values.push((name, value.clone()));
     }
 }
 
@@ -518,6 +576,40 @@ mod tests {
         let what = changes("CONNAME('other')").unwrap();
         let expected = r#"changed AUTHINFO(LDAP): CONNAME(ldap) to "other", LDAPPWD(********) to """#;
         assert_eq!(what, expected, "what is lost with it is said");
+    }
+
+    #[test]
+    fn an_object_is_compared_with_all_that_a_file_says_of_it() {
+        let shown = |text: &str| -> Vec<String> {
+            let told = |command: Command| match command {
+                Command::Define { name, said, .. } => format!("define {name} {}", pairs(&said)),
+                Command::Alter { name, said, .. } => format!("alter {name} {}", pairs(&said)),
+                _ => "another".to_string(),
+            };
+            merged(commands_of(text, "a").unwrap()).into_iter().map(told).collect()
+        };
+        fn pairs(said: &[(&'static str, String)]) -> String {
+            said.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        }
+        let text =
+            "DEFINE QLOCAL(A) MAXDEPTH(1)\nDEFINE QLOCAL(B)\nALTER QLOCAL(A) MAXDEPTH(2) GET(DISABLED)\n";
+        assert_eq!(shown(text), ["define A MAXDEPTH=2 GET=DISABLED", "define B "]);
+        let text = "ALTER QLOCAL(A) MAXDEPTH(1)\nALTER QLOCAL(B) MAXDEPTH(3)\nALTER QLOCAL(A) MAXDEPTH(2)\n";
+        assert_eq!(shown(text), ["alter B MAXDEPTH=3", "alter A MAXDEPTH=2"]);
+        // Of a copy, and of what was deleted in between, it is not the same.
+        let text = "DEFINE QLOCAL(A)\nDEFINE QLOCAL(B) LIKE(A)\nALTER QLOCAL(A) MAXDEPTH(2)\n";
+        assert_eq!(shown(text), ["define A ", "define B ", "alter A MAXDEPTH=2"]);
+        let text = "DEFINE QLOCAL(A)\nDELETE QLOCAL(A)\nALTER QLOCAL(A) MAXDEPTH(2)\n";
+        assert_eq!(shown(text).len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_before_anybody_is_asked() {
+        let why = |text: &str| refused(&commands_of(text, "a").unwrap()[0]);
+        let said = why("DEFINE QLOCAL(A) USAGE(XMITQ)").unwrap();
+        assert!(said.starts_with("USAGE(XMITQ) is not supported. "), "{said}");
+        assert_eq!(why("DEFINE QLOCAL(A) USAGE(NORMAL) MAXDEPTH(7)"), None);
+        assert!(why("ALTER QLOCAL(A) USAGE(XMITQ)").is_some());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::{
     status::{self, Picture},
 };
 
+/// MQ's exit code of `-a`: a queue manager runs.
+const RUNNING: i32 = 5;
 /// MQ's exit codes: no such queue manager, and none that answers.
 const NAME_ERROR: i32 = 72;
 const UNEXPECTED: i32 = 71;
@@ -17,11 +19,12 @@ pub async fn run(global: &Global, args: DspmqArgs) -> Outcome {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     let picture = Picture::of(&answers, global.queue_manager.as_deref());
     let mut shown = 0;
-    for manager in picture.managers() {
+    for manager in picture.managers().filter(|manager| !args.active || runs(manager)) {
         shown += 1;
         lines(manager, &args).iter().for_each(|line| say!("{line}"));
     }
     match (shown, &global.queue_manager) {
+        (1.., _) if args.active => Err(Failure::Control { code: RUNNING, text: String::new() }),
         (0, _) if answers.iter().all(|(_, answer)| answer.is_err()) => {
             let text = "AMQ8101S: IBM MQ error: no node answers; see `trimaran status`.".to_string();
             Err(Failure::Control { code: UNEXPECTED, text })
@@ -32,6 +35,10 @@ pub async fn run(global: &Global, args: DspmqArgs) -> Outcome {
         }
         _ => Ok(()),
     }
+}
+
+fn runs(manager: &QueueManagerStatus) -> bool {
+    manager.role == "active" && matches!(manager.run_state(), RunState::Running | RunState::Quiescing)
 }
 
 fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
@@ -51,6 +58,10 @@ fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
     }
     if asks("default") {
         fields.push("DEFAULT(no)".to_string());
+    }
+    if asks("standby") {
+        // There are instances of other nodes in place of standbys.
+        fields.push("STANDBY(Not permitted)".to_string());
     }
     if asks("nativeha") {
         let in_sync =
@@ -131,6 +142,7 @@ mod tests {
             details: details.iter().map(|detail| detail.to_string()).collect(),
             instances,
             untranslated,
+            active: false,
         };
         let plain = lines(&manager(), &args(&[], false, false));
         assert_eq!(plain, [format!("{:58}STATUS(Running)", "QMNAME(QM1)")]);
@@ -153,6 +165,7 @@ mod tests {
             let ended = QueueManagerStatus { run_state: state.into(), role: role.into(), ..manager() };
             let line = &lines(&ended, &args(&["status"], false, true))[0];
             assert!(line.ends_with(status), "{line}");
+            assert_eq!(runs(&ended), state == RunState::Quiescing && role == "active");
         }
     }
 }

@@ -27,6 +27,9 @@ use crate::{
 const NOT_RUN: i32 = 20;
 
 pub async fn run(global: &Global, args: RunmqscArgs) -> Outcome {
+    if let Some(why) = not_here(&args) {
+        return Err(Failure::Control { code: NOT_RUN, text: format!("AMQ8101S: IBM MQ error: {why}") });
+    }
     let mut global = global.clone();
     global.queue_manager = args.name.clone().or(global.queue_manager);
     global.within = args.wait.map(Duration::from_secs).or(global.within);
@@ -39,6 +42,19 @@ pub async fn run(global: &Global, args: RunmqscArgs) -> Outcome {
         None => typed(),
     };
     carry_out(&connection, lines, args.quiet, args.verify).await
+}
+
+/// What runmqsc of MQ can be asked for, and is not done here.
+fn not_here(args: &RunmqscArgs) -> Option<&'static str> {
+    if args.no_queue_manager {
+        return Some("-n is for client channel tables; there are none here: leave it out.");
+    }
+    if args.user.is_some() {
+        return Some(
+            "-u is for passwords, which are not checked; who you are is said by the certificate (--tls-cert).",
+        );
+    }
+    args.z_os.then_some("-x is for queue managers on z/OS: leave it out.")
 }
 
 /// The script in a file, with what runmqsc prints of it.

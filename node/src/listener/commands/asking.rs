@@ -32,7 +32,7 @@ pub async fn ask(
     request: Request,
 ) -> Result<Answered, Reason> {
     if matches!(request, Request::Sessions) {
-        return sessions(errand).await;
+        return sessions(listener, inbox, errand).await;
     }
     let call = match call_of(&request) {
         Ok(call) => call,
@@ -55,14 +55,18 @@ pub async fn ask(
 }
 
 /// All of them: those of one connection belong together.
-async fn sessions(errand: &mut Errand) -> Result<Answered, Reason> {
+async fn sessions(listener: &Listener, inbox: &Inbox, errand: &mut Errand) -> Result<Answered, Reason> {
     let (mut all, mut after) = (Vec::new(), SessionId::default());
     loop {
         let completion = checked(errand.call(Admin::Sessions { after }.into()).await)?;
         let Data::Sessions(views) = completion.data else {
             return Ok(Answered { reply: refusal(completion), more: None });
         };
-        all.extend(views.iter().map(session_details));
+        let instances = views.iter().map(|view| {
+            let of = Some(view.session).filter(|_| view.is_instance);
+            session_details(view, of.and_then(|of| listener.traffic.of_instance(inbox.name(), of)))
+        });
+        all.extend(instances);
         let described: usize = views.iter().map(SessionView::described).sum();
         match views.last() {
             Some(last) if described >= limits::OBJECTS_A_PAGE => after = last.session,

@@ -13,9 +13,9 @@ use crate::mqi::{
 };
 use crate::qmgr::dead_letter;
 use crate::types::definition as selector;
+pub use crate::types::definition::COMMAND_QUEUE;
 use crate::types::{CompletionCode, HandleId, Message, ObjectName, Reason, Token, WallTime};
 
-pub const COMMAND_QUEUE: &str = "SYSTEM.ADMIN.COMMAND.QUEUE";
 /// So often it is looked whether commands are to be taken.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 const MANAGER: HandleId = HandleId(1);

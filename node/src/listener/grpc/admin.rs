@@ -214,7 +214,12 @@ impl Admin for Administration {
             _ => &[],
         };
         let more = views.iter().map(SessionView::described).sum::<usize>() >= limits::OBJECTS_A_PAGE;
-        let sessions = views.iter().map(convert::session_details).collect();
+        let queue_manager = self.listener.node.queue_manager(&request.queue_manager);
+        let passed = |view: &SessionView| {
+            let queue_manager = queue_manager.as_ref().filter(|_| view.is_instance)?;
+            self.listener.traffic.of_instance(queue_manager.name(), view.session)
+        };
+        let sessions = views.iter().map(|view| convert::session_details(view, passed(view))).collect();
         let outcome = answer.outcome();
         Ok(Response::new(wire::SessionsResponse { outcome, sessions, serving: answer.serving, more }))
     }

@@ -14,6 +14,7 @@ use trimaran_proto::queue::v1 as wire;
 
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
+use crate::listener::traffic::Passed;
 use crate::mqi::{
     Admin, ArrangeRequest, Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode,
     HandleView, InstanceView, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, Refresh,
@@ -25,7 +26,7 @@ use crate::types::definition::{self as selector, By, Changes, ObjectKind, Object
 use crate::types::{
     Body, CompletionCode, Descriptor, FloatingAddress, HandleId, InGroup, Membership, Message,
     MessageSelector, NodeId, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, RunState, Token,
-    UnitId,
+    UnitId, WallTime,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -416,7 +417,9 @@ fn altered_by(by: &By) -> Option<admin::AlteredBy> {
     (*by != By::default()).then_some(admin::AlteredBy { user, application, address, channel })
 }
 
-pub fn session_details(view: &SessionView) -> admin::SessionDetails {
+/// `passed` is what went through it, where it is an instance of a channel.
+pub fn session_details(view: &SessionView, passed: Option<(WallTime, Passed)>) -> admin::SessionDetails {
+    debug_assert!(view.is_instance || passed.is_none(), "what goes through a channel is counted by instance");
     let text = |of: Option<String>| of.unwrap_or_default();
     admin::SessionDetails {
         id: view.session.0,
@@ -424,6 +427,15 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
         application: view.application.clone(),
         address: text(view.address.map(|address| address.to_string())),
         instance: view.is_instance,
+        passed: passed.map(|(began, passed)| admin::Passed {
+            began_ms: began.0,
+            last_call_ms: passed.last.map_or(0, |last| last.0),
+            calls: passed.messages,
+            bytes_sent: passed.bytes_sent,
+            bytes_received: passed.bytes_received,
+            buffers_sent: passed.buffers_sent,
+            buffers_received: passed.buffers_received,
+        }),
         cipher_spec: text(view.secured.as_ref().map(|secured| secured.suite.name.to_string())),
         peer_name: text(view.secured.as_ref().and_then(|secured| Some(secured.peer.as_ref()?.to_string()))),
         channel: text(view.channel.as_ref().map(|channel| channel.to_string())),

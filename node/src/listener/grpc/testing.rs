@@ -289,6 +289,7 @@ impl Mind {
                         open_input: 0,
                         open_output: 0,
                         oldest_age: Duration::ZERO,
+                        activity: Default::default(),
                     };
                     ObjectView { definition, queue: Some(queue) }
                 });

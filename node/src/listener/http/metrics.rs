@@ -1,21 +1,27 @@
 //! The page that Prometheus reads.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::Watched;
+use crate::listener::ports::{PortState, PortView};
+use crate::listener::traffic::{ChannelFigures, Passed};
 use crate::listener::unread::Unread;
 use crate::metrics::{
-    self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener, publish_process,
-    publish_queue_manager,
+    self, ChannelLine, Choice, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, Shown, publish_account,
+    publish_listener, publish_process, publish_queue_manager,
 };
-use crate::mqi::{self, Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
-use crate::replica::{Delivery, Inbox};
-use crate::types::Token;
-use crate::types::definition::ObjectKind;
+use crate::mqi::{
+    self, Admin, Call, Completion, Connect, Data, Identity, ObjectView, Operate, Purpose, QueueView,
+    StatusView,
+};
+use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
+use crate::types::definition::{Definition, ObjectKind};
+use crate::types::{ObjectName, Token};
 
 /// How long the page waits for a queue manager's task. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,59 +35,145 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     page.add(&metrics::catalog::WARNINGS, &[], node.warnings.borrow().len() as f64);
     publish_listener(&mut page, &listener.counters.figures());
     publish_account(&mut page, &listener.account);
-    for inbox in node.queue_managers().values() {
-        let (status, queues) = asked(inbox).await;
+    let queue_managers = node.queue_managers();
+    let command_servers = listener.command_servers.borrow().clone();
+    for (name, inbox) in &queue_managers {
+        let Asked { status, queues, channels } = asked(inbox, &watched.shown).await;
         let figures = QueueManagerFigures {
-            name: inbox.name().as_str(),
+            name: name.as_str(),
             role: &node.role(inbox),
             stats: &inbox.published().stats.borrow().clone(),
             status: status.as_deref(),
             queues: &queues,
+            channels: &lines(channels, &listener.traffic.channels(name)),
+            listeners: open_listeners(&node.ports.borrow(), name),
+            command_server: command_servers.contains(&inbox.queue_manager()),
             nodes: &node.nodes,
         };
         publish_queue_manager(&mut page, &figures);
     }
-    watched.sources.iter().for_each(|source| source(&mut page));
+    let names: Vec<ObjectName> = queue_managers.into_keys().collect();
+    watched.sources.iter().for_each(|source| source(&mut page, &names));
     let text = Unread::counted(listener.account.clone()).hold(page.into_text().into());
     ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
 }
 
-/// What only the queue manager's task knows: the other instances, and its queues if it serves and has not too many.
-async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
-    let status = match tokio::time::timeout(PATIENCE, ask(inbox, Operate::Status)).await {
-        Ok(Some(Completion { data: Data::Status(status), .. })) => status,
-        _ => return (None, Vec::new()),
+/// What only the queue manager's task knows.
+#[derive(Default)]
+struct Asked {
+    /// None when it did not answer in time.
+    status: Option<Box<StatusView>>,
+    /// Where it serves.
+    queues: Vec<QueueView>,
+    channels: Vec<Definition>,
+}
+
+async fn asked(inbox: &Inbox, shown: &Shown) -> Asked {
+    // An errand is no program: who asks how many are connected is not counted among them.
+    let purpose = Purpose::Errand;
+    let connect = Connect { purpose, ..Connect::new(Identity::of("metrics"), "metrics") };
+    let mut errand = Errand { session: None, choice: Choice::default(), channels: Vec::new() };
+    let status = async {
+        errand.session = Some(inbox.open_session(connect).await.ok()?);
+        match errand.ask(Operate::Status).await?.data {
+            Data::Status(status) => Some(status),
+            _ => None,
+        }
     };
-    if !inbox.role().is_serving() || status.queues > QUEUES_SHOWN_MAX {
-        return (Some(status), Vec::new());
+    let Ok(Some(status)) = tokio::time::timeout(PATIENCE, status).await else { return Asked::default() };
+    if inbox.role().is_serving() {
+        // What was found in time is shown.
+        let _ = tokio::time::timeout(PATIENCE, errand.look(shown)).await;
     }
-    let queues = tokio::time::timeout(PATIENCE, all_queues(inbox)).await;
-    (Some(status), queues.ok().flatten().unwrap_or_default())
+    Asked { status: Some(status), queues: errand.choice.into_queues(), channels: errand.channels }
 }
 
-async fn all_queues(inbox: &Inbox) -> Option<Vec<QueueView>> {
-    let mut queues = Vec::new();
-    let mut after = String::new();
-    loop {
-        let display = Admin::Display { kinds: vec![ObjectKind::LocalQueue], pattern: String::new(), after };
-        let Data::Objects(page) = ask(inbox, display).await?.data else { return None };
-        let is_last = !mqi::Page::of(&page).is_full();
-        after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
-        queues.extend(page.into_iter().filter_map(|object| object.queue));
-        if is_last {
-            return Some(queues);
+/// A session with the queue manager for one page, and what was found in it.
+struct Errand {
+    session: Option<(SessionHandle, Outbox)>,
+    choice: Choice,
+    channels: Vec<Definition>,
+}
+
+impl Errand {
+    /// Page by page, each a turn of its own.
+    async fn look(&mut self, shown: &Shown) -> Option<()> {
+        self.display(ObjectKind::Channel, "*", |found, object| {
+            found.channels.push(object.definition);
+            found.channels.len() < QUEUES_SHOWN_MAX
+        })
+        .await?;
+        for pattern in shown.patterns() {
+            self.display(ObjectKind::LocalQueue, pattern, |found, object| {
+                let queue = object.queue.filter(|queue| shown.has(&queue.definition.object.name));
+                queue.into_iter().for_each(|queue| found.choice.add(queue));
+                true
+            })
+            .await?;
+        }
+        Some(())
+    }
+
+    /// Gives objects to `take` until it wants no more.
+    async fn display(
+        &mut self,
+        kind: ObjectKind,
+        pattern: &str,
+        mut take: impl FnMut(&mut Errand, ObjectView) -> bool,
+    ) -> Option<()> {
+        let pattern = if pattern == "*" { String::new() } else { pattern.to_string() };
+        let mut after = String::new();
+        loop {
+            let display = Admin::Display { kinds: vec![kind], pattern: pattern.clone(), after };
+            let Data::Objects(page) = self.ask(display).await?.data else { return None };
+            let is_last = !mqi::Page::of(&page).is_full();
+            after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
+            for object in page {
+                if !take(self, object) {
+                    return Some(());
+                }
+            }
+            if is_last {
+                return Some(());
+            }
+        }
+    }
+
+    async fn ask(&mut self, call: impl Into<Call>) -> Option<Completion> {
+        let (handle, outbox) = self.session.as_mut()?;
+        handle.send(Token(1), call.into()).await.ok()?;
+        match outbox.recv().await? {
+            Delivery::Completions(completions) => {
+                completions.into_iter().next().map(|(_, completion)| completion)
+            }
+            Delivery::Closed { .. } => None,
         }
     }
 }
 
-async fn ask(inbox: &Inbox, call: impl Into<Call>) -> Option<Completion> {
-    let connect = Connect::new(Identity::of("metrics"), "metrics");
-    let (handle, mut outbox) = inbox.open_session(connect).await.ok()?;
-    handle.send(Token(1), call.into()).await.ok()?;
-    match outbox.recv().await? {
-        Delivery::Completions(completions) => {
-            completions.into_iter().next().map(|(_, completion)| completion)
+/// Channels with what went through them; without traffic where nobody came.
+fn lines(channels: Vec<Definition>, traffic: &BTreeMap<ObjectName, ChannelFigures>) -> Vec<ChannelLine> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+    let line = |definition: Definition| {
+        let name = ObjectName::new(&definition.object.name).ok();
+        let figures = name.and_then(|name| traffic.get(&name)).copied().unwrap_or_default();
+        let Passed { messages, bytes_sent, bytes_received, buffers_sent, buffers_received, last } =
+            figures.passed;
+        ChannelLine {
+            definition,
+            instances: figures.instances,
+            calls: messages,
+            bytes_sent,
+            bytes_received,
+            buffers_sent,
+            buffers_received,
+            since_call: last.map(|last| Duration::from_millis((now - last.0).max(0) as u64)),
         }
-        Delivery::Closed { .. } => None,
-    }
+    };
+    channels.into_iter().map(line).collect()
+}
+
+fn open_listeners(ports: &[PortView], queue_manager: &ObjectName) -> u64 {
+    let own = ports.iter().filter(|port| port.queue_manager == *queue_manager);
+    own.filter(|port| port.state == PortState::Running).count() as u64
 }

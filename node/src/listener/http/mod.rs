@@ -26,7 +26,8 @@ use tracing::warn;
 use super::guarded::Guarded;
 use super::patience::Patience;
 use super::{Client, Listener};
-use crate::metrics::Page;
+use crate::metrics::{Page, Shown};
+use crate::types::ObjectName;
 
 /// Monitors of one node at the same time; with one more the oldest that asks for metrics loses its connection, or else the
 /// oldest that says nothing, or else the oldest of all. A probe is answered in a millisecond: what is old then is idle or does not read.
@@ -44,12 +45,15 @@ const METRICS: &str = "/metrics";
 const PAGES_MAX: usize = 2;
 
 /// Adds what other parts of the node know to a page of metrics: log, store, peers, disks.
-pub type Source = Arc<dyn Fn(&mut Page) + Send + Sync>;
+/// Given the names of the queue managers, for what IBM MQ has by queue manager.
+pub type Source = Arc<dyn Fn(&mut Page, &[ObjectName]) + Send + Sync>;
 
 #[derive(Clone)]
 struct Watched {
     listener: Listener,
     sources: Arc<[Source]>,
+    /// The queues that have lines of their own.
+    shown: Arc<Shown>,
     pages: Arc<Semaphore>,
 }
 
@@ -98,14 +102,19 @@ fn make_room(monitors: &mut VecDeque<Monitor>) -> bool {
 }
 
 /// `/health/live`, `/health/ready`, `/health/active`, `/health/active/QMNAME`, `/metrics`.
-pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
+pub fn router(listener: Listener, sources: Vec<Source>, shown: Shown) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/active", get(health::active))
         .route("/health/active/{queue_manager}", get(health::active_for))
         .route(METRICS, get(metrics::page))
-        .with_state(Watched { listener, sources: sources.into(), pages: Arc::new(Semaphore::new(PAGES_MAX)) })
+        .with_state(Watched {
+            listener,
+            sources: sources.into(),
+            shown: Arc::new(shown),
+            pages: Arc::new(Semaphore::new(PAGES_MAX)),
+        })
 }
 
 /// Serves until `shutdown`. `incoming` gives connections after TLS, if there is any.
@@ -113,11 +122,12 @@ pub async fn serve<IO>(
     incoming: impl Stream<Item = io::Result<IO>>,
     listener: Listener,
     sources: Vec<Source>,
+    shown: Shown,
     shutdown: impl Future<Output = ()>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let router = router(listener.clone(), sources);
+    let router = router(listener.clone(), sources, shown);
     let mut monitors: VecDeque<Monitor> = VecDeque::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut incoming = std::pin::pin!(incoming);
@@ -171,9 +181,10 @@ mod tests {
     use crate::metrics::catalog;
 
     async fn ask(node: &FakeNode, path: &str) -> (StatusCode, String) {
-        let source: Source = Arc::new(|page| page.add(&catalog::DISK_FREE, &[("directory", "log")], 7.0));
+        let source: Source = Arc::new(|page, _| page.add(&catalog::DISK_FREE, &[("directory", "log")], 7.0));
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(node.listener.clone(), vec![source]).oneshot(request).await.unwrap();
+        let response =
+            router(node.listener.clone(), vec![source], Shown::default()).oneshot(request).await.unwrap();
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -240,7 +251,13 @@ mod tests {
         let node = fake_node(Limits::default(), serving());
         let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        tokio::spawn(serve(incoming, node.listener.clone(), Vec::new(), std::future::pending()));
+        tokio::spawn(serve(
+            incoming,
+            node.listener.clone(),
+            Vec::new(),
+            Shown::default(),
+            std::future::pending(),
+        ));
         // Before all of them, and slower than they are.
         let (mut near, far) = tokio::io::duplex(64);
         connections.send(Ok(far)).unwrap();
@@ -269,7 +286,13 @@ mod tests {
         let node = fake_node(Limits::default(), serving());
         let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        tokio::spawn(serve(incoming, node.listener.clone(), Vec::new(), std::future::pending()));
+        tokio::spawn(serve(
+            incoming,
+            node.listener.clone(),
+            Vec::new(),
+            Shown::default(),
+            std::future::pending(),
+        ));
         let connect = || {
             let (near, far) = tokio::io::duplex(4096);
             connections.send(Ok(far)).unwrap();
@@ -301,10 +324,15 @@ mod tests {
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served =
-            tokio::spawn(serve(TcpListenerStream::new(socket), node.listener.clone(), Vec::new(), async {
+        let served = tokio::spawn(serve(
+            TcpListenerStream::new(socket),
+            node.listener.clone(),
+            Vec::new(),
+            Shown::default(),
+            async {
                 let _ = stopped.await;
-            }));
+            },
+        ));
         let mut monitor = tokio::net::TcpStream::connect(address).await.unwrap();
         monitor
             .write_all(b"GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

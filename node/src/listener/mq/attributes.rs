@@ -183,6 +183,7 @@ mod tests {
             open_input: 2,
             open_output: 1,
             oldest_age: Default::default(),
+            activity: Default::default(),
         };
         ObjectView { definition, queue: Some(queue) }
     }

@@ -23,6 +23,7 @@ use super::super::counters::add;
 use super::super::gate::{Admission, Gate, NotAdmitted};
 use super::super::guarded::Guarded;
 use super::super::link::Link;
+use super::super::traffic::Counted;
 use super::super::unread::Unread;
 use super::conversion::{Conversion, Converted};
 use super::convert::Code;
@@ -79,6 +80,8 @@ pub struct Driver<IO> {
     answered: Vec<(u32, u64)>,
     /// Of the channel, once the client has said which.
     instance: Option<Link>,
+    /// What goes through it.
+    counted: Option<Counted>,
     /// The queue manager has ended the instance: by then the connection ends, too.
     ending: Option<Instant>,
     /// When the client was heard last.
@@ -158,6 +161,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             unread,
             answered: Vec::new(),
             instance: None,
+            counted: None,
             ending: None,
             heard: Instant::now(),
             unconnected: Instant::now(),
@@ -246,7 +250,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     }
                 }
                 Wake::Read(Ok(0) | Err(_)) => break,
-                Wake::Read(Ok(_)) => {
+                Wake::Read(Ok(bytes)) => {
+                    self.counted.iter().for_each(|counted| counted.received(bytes as u64));
                     // Until there is an agreement the time runs on: a byte now and then is none.
                     if self.socket.agreed().is_some() {
                         (self.heard, self.asked) = (Instant::now(), false);
@@ -353,7 +358,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         while !out.is_empty() {
             match self.io.write_buf(&mut out).await? {
                 0 => return Err(std::io::ErrorKind::WriteZero.into()),
-                written => self.unread.note_taken(written as u64),
+                written => {
+                    self.counted.iter().for_each(|counted| counted.sent(written as u64));
+                    self.unread.note_taken(written as u64);
+                }
             }
         }
         self.io.flush().await
@@ -369,6 +377,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             return Ok(());
         }
         add(&self.listener.counters.calls_received, calls.len() as u64);
+        self.counted.iter().for_each(|counted| counted.called(calls.len() as u64, now()));
         let open = id.and_then(|id| self.links.get_mut(&id));
         let Some(open) = open else { return Ok(()) };
         let before = self.received.len();
@@ -441,6 +450,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(match while_there(&mut self.io, &mut self.received, closing, opening).await? {
             Ok(link) => {
                 let terms = link.terms().channel.clone();
+                if let (Ok(queue_manager), Some(channel)) =
+                    (ObjectName::new(&link.queue_manager()), client.identity.channel.clone())
+                {
+                    let of = (queue_manager, link.session());
+                    self.counted = Some(self.listener.traffic.begin(of, channel, now()));
+                }
                 self.instance = Some(link);
                 terms.ok_or(Reason::UnknownChannelName.into())
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -63,7 +63,11 @@ impl Service {
     }
 
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Given> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        if head.method == Method::HEAD {
+            // The same as GET, of which the connection sends no body.
+            head.method = Method::GET;
+        }
         let answer = self.answered(&head, body).await;
         let (head, body) = answer.unwrap_or_else(|problem| problem.answer()).into_parts();
         let unread = Unread::watched(&self.listener.backlogs, self.client.clone(), Of::Call);

@@ -601,6 +601,7 @@ fn of_depth(depth: u64) -> ObjectView {
         open_input: 0,
         open_output: 0,
         oldest_age: Default::default(),
+        activity: Default::default(),
     };
     ObjectView { definition, queue: Some(queue) }
 }

@@ -219,6 +219,7 @@ impl Frames {
                     open_input: queue.open_input,
                     open_output: queue.open_output,
                     oldest_age: Default::default(),
+                    activity: Default::default(),
                 };
                 Data::Inquired(Box::new(ObjectView { definition, queue: Some(queue) }))
             }

@@ -36,6 +36,15 @@ pub struct RunmqscArgs {
     /// Connect as a client, which is what is always done
     #[arg(short = 'c')]
     pub client: bool,
+    /// Not here: without a queue manager there is nothing to define
+    #[arg(short = 'n')]
+    pub no_queue_manager: bool,
+    /// Not here: who somebody is, is said by a certificate
+    #[arg(short = 'u', value_name = "USER")]
+    pub user: Option<String>,
+    /// Not here: for queue managers on z/OS
+    #[arg(short = 'x')]
+    pub z_os: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +124,7 @@ Examples:
   trimaran dspmq -o all")]
 pub struct DspmqArgs {
     /// Details
-    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "nativeha", "place"], ignore_case = true)]
+    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "standby", "nativeha", "place"], ignore_case = true)]
     pub details: Vec<String>,
     /// Each instance on a line of its own
     #[arg(short = 'x')]
@@ -123,6 +132,9 @@ pub struct DspmqArgs {
     /// Status as programs compare it, in capitals
     #[arg(short = 'n')]
     pub untranslated: bool,
+    /// Only those that run; exit code 5 when there are any, as MQ has it
+    #[arg(short = 'a')]
+    pub active: bool,
 }
 
 #[derive(Debug, Args)]
