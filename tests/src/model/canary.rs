@@ -129,7 +129,7 @@ impl Canary {
         let Round::Under { began } = self.round else { return None };
         match completion.data {
             _ if completion.is_failed() => self.hang_up(now, out),
-            Data::Nothing => {
+            Data::Opened(_) => {
                 self.link = Link::Up { opened: true };
                 self.put(out);
             }

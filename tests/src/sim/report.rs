@@ -13,6 +13,8 @@ use super::schedule::Fault;
 /// Things that must happen in any good set of runs; one that never does means that the design of the runs is bad.
 pub const MARKS_WANTED: &[&str] = &[
     "began to serve",
+    "canaries' gaps looked at",
+    "canary got through",
     "channel had no place",
     "duplicates suppressed",
     "entries replayed at start",
@@ -38,6 +40,7 @@ pub const MARKS_WANTED: &[&str] = &[
     "states loaded from rows",
     "store flushed",
     "store refused for lack of space",
+    "times without a good round",
     "units backed out",
     "units committed",
     "waits",
