@@ -65,10 +65,10 @@ async fn all_queues(inbox: &Inbox) -> Option<Vec<QueueView>> {
     loop {
         let display = Admin::Display { kinds: vec![ObjectKind::LocalQueue], pattern: String::new(), after };
         let Data::Objects(page) = ask(inbox, display).await?.data else { return None };
-        let is_last = !mqi::Page::of(&page).is_full();
-        after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
-        queues.extend(page.into_iter().filter_map(|object| object.queue));
-        if is_last {
+        let mqi::Listing { objects, more } = *page;
+        after = objects.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
+        queues.extend(objects.into_iter().filter_map(|object| object.queue));
+        if !more {
             return Some(queues);
         }
     }
