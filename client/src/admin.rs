@@ -382,7 +382,7 @@ impl Admin {
             Request::Refresh(wire::RefreshRequest { kind, name, within_minutes, .. }) => {
                 self.refresh_objects(kind, name, within_minutes).await?;
             }
-            Request::Sessions => return self.sessions().await.map(Reply::Sessions),
+            Request::Sessions { .. } => return self.sessions().await.map(Reply::Sessions),
             Request::Status => return self.status().await.map(Reply::Status),
         }
         Ok(Reply::Done)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use trimaran_proto::admin::v1::Classified;
 
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
-use crate::types::{Index, NodeId, NodeInfo, ObjectName, SessionId, Term, Version};
+use crate::types::{HandleId, Index, NodeId, NodeInfo, ObjectName, SessionId, Term, Version};
 
 /// Calls of administrators: what is defined.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub enum Admin {
     Display {
         kinds: Vec<ObjectKind>,
         /// A name, a prefix with `*`, or empty for all. In the order of names, those behind `after`; as many as a page has
-        /// ([`super::Page`]) or more when there may be others: what has one name is on one page.
+        /// ([`super::Page`]) and a turn has work for, or more where several have one name: they are on one page.
         pattern: String,
         /// Empty for all.
         after: String,
@@ -38,10 +38,12 @@ pub enum Admin {
     /// REFRESH QMGR TYPE(CONFIGEV): objects are told in events, as many as one call tells ([`super::Data::Refreshed`]).
     Refresh(Refresh),
     /// DISPLAY CONN: who is connected, and what they have open. In the order in which they came, those behind `after`; with
-    /// their handles as many as a page has (`limits::OBJECTS_A_PAGE`) or more when there may be others.
+    /// their handles as many as a page has. One that has more handles is on several pages, with those that it has not told yet.
     Sessions {
         /// The default for all.
         after: SessionId,
+        /// None: what they have open is not told. Where it is not 0, the handles behind it of the session `after` come first.
+        handles: Option<HandleId>,
     },
 }
 

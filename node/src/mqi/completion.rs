@@ -10,8 +10,9 @@ use super::call::OpenOptions;
 use super::secured::Secured;
 use crate::types::definition::Definition;
 use crate::types::{
-    ClocksDiffer, CompletionCode, InGroup, Index, Membership, Message, MessageId, NodeId, ObjectName,
-    OutOfSync, Reason, Role, RunState, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
+    ClocksDiffer, CompletionCode, HandleId, InGroup, Index, Membership, Message, MessageId, NodeId,
+    ObjectName, OutOfSync, Reason, Role, RunState, SessionId, Speaks, Term, UnitState, Version, WaitsFor,
+    limits,
 };
 
 /// The answer to a call.
@@ -61,9 +62,9 @@ pub enum Data {
     /// What a handle stands for, as inquired (MQINQ).
     Inquired(Box<ObjectView>),
     /// What is displayed, by kind and name.
-    Objects(Vec<ObjectView>),
+    Objects(Box<Listing>),
     /// Who is connected, in the order in which they came.
-    Sessions(Vec<SessionView>),
+    Sessions(Box<Connected>),
     /// Objects up to this name were told in events; None: to the last one.
     Refreshed { upto: Option<String> },
     /// What this node knows of the queue manager.
@@ -129,19 +130,36 @@ impl ObjectView {
     }
 }
 
-/// Objects that one answer lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A page of what a display lists, in the order of names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    pub objects: Vec<ObjectView>,
+    /// There are others behind the last of them.
+    pub more: bool,
+}
+
+/// A page of those who are connected, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connected {
+    pub sessions: Vec<SessionView>,
+    /// Where the next page begins, as it is asked for (`Admin::Sessions`); None behind the last one.
+    pub more: Option<(SessionId, Option<HandleId>)>,
+}
+
+/// What one answer lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
+    /// As many as it may have.
+    most: usize,
     objects: usize,
     bytes: usize,
 }
 
 impl Page {
-    /// Of an answer that lists these.
-    pub fn of(objects: &[ObjectView]) -> Page {
-        let mut page = Page::default();
-        objects.iter().for_each(|object| page.add(object));
-        page
+    /// Nothing so far. At most so many objects, and never more than `limits::OBJECTS_A_PAGE`.
+    pub fn new(most: usize) -> Page {
+        debug_assert!(most > 0, "a page goes on");
+        Page { most: most.min(limits::OBJECTS_A_PAGE), objects: 0, bytes: 0 }
     }
 
     /// One more is on it.
@@ -153,7 +171,7 @@ impl Page {
 
     /// There may be more behind it.
     pub fn is_full(&self) -> bool {
-        self.objects >= limits::OBJECTS_A_PAGE || self.bytes >= limits::PAGE_BYTES
+        self.objects >= self.most || self.bytes >= limits::PAGE_BYTES
     }
 }
 
@@ -192,7 +210,7 @@ pub struct HandleView {
 impl SessionView {
     /// What it counts for on a page: itself and its handles.
     pub fn described(&self) -> usize {
-        debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
+        debug_assert!(self.handles.len() < limits::OBJECTS_A_PAGE, "the others are on the next pages");
         1 + self.handles.len()
     }
 }

@@ -118,6 +118,14 @@ impl Catalog {
         self.weight
     }
 
+    /// What all definitions take in memory, with the queues that are defined; the same on every node.
+    pub fn memory(&self) -> u64 {
+        let objects = 1 + self.queues.len() + self.others.len();
+        let local_queues = self.names.get(&ObjectKind::LocalQueue).map_or(0, BTreeSet::len);
+        debug_assert!(local_queues <= self.queues.len(), "the name of a queue is kept by its type");
+        self.weight() + (limits::OBJECT_BYTES * objects + limits::LOCAL_QUEUE_BYTES * local_queues) as u64
+    }
+
     /// Objects of one kind that is no queue, in the order of their names, behind this name.
     pub fn others_behind(&self, kind: ObjectKind, name: &str) -> impl Iterator<Item = &Definition> {
         debug_assert!(!kind.is_queue(), "queues have a place of their own");

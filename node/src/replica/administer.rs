@@ -8,7 +8,9 @@ use super::Replica;
 use super::proposals::Waiting;
 use super::sessions::Session;
 use super::turn::DESCRIBE;
-use crate::mqi::{Admin, Completion, Data, ObjectView, Page, QueueActivity, QueueView, Refusal, SessionView};
+use crate::mqi::{
+    Admin, Completion, Data, Listing, ObjectView, Page, QueueActivity, QueueView, Refusal, SessionView,
+};
 use crate::qmgr::{Command, Verdict, set_record};
 use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
 use crate::types::planted::{self, Bug};
@@ -75,22 +77,23 @@ impl Replica {
                 self.check_clear(&queue).map(|id| (Command::Clear { object, by }, None, Some(id)))
             }
             Admin::Display { kinds, pattern, after } => {
-                let objects = self.objects(&kinds, &pattern, &after);
-                self.turn.spend(DESCRIBE * objects.len() as u64);
-                self.turn.spend_bytes(objects.iter().map(ObjectView::weight).sum());
+                let page = self.objects(&kinds, &pattern, &after);
+                self.turn.spend(DESCRIBE * page.objects.len() as u64);
+                self.turn.spend_bytes(page.objects.iter().map(ObjectView::weight).sum());
                 noted.into_iter().for_each(|noted| self.tell(*noted));
-                return self.answer(session, token, Completion::ok(Data::Objects(objects)));
+                return self.answer(session, token, Completion::ok(Data::Objects(page.into())));
             }
             Admin::Refresh(refresh) => {
                 noted.into_iter().for_each(|noted| self.tell(*noted));
                 return self.on_refresh(session, token, &refresh);
             }
-            Admin::Sessions { after } => {
-                let sessions = self.sessions.views(after, &self.standing.own().waiters);
-                let described: usize = sessions.iter().map(SessionView::described).sum();
+            Admin::Sessions { after, handles } => {
+                let most = self.turn.page();
+                let page = self.sessions.views(after, handles, most, &self.standing.own().waiters);
+                let described: usize = page.sessions.iter().map(SessionView::described).sum();
                 self.turn.spend(DESCRIBE * described as u64);
                 noted.into_iter().for_each(|noted| self.tell(*noted));
-                return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));
+                return self.answer(session, token, Completion::ok(Data::Sessions(page.into())));
             }
         };
         match checked {
@@ -145,13 +148,14 @@ impl Replica {
     }
 
     /// A page, and the rest of those that have the last one's name. Nothing is looked at that is not shown.
-    fn objects(&self, kinds: &[ObjectKind], pattern: &str, after: &str) -> Vec<ObjectView> {
-        let mut objects: Vec<ObjectView> = Vec::new();
-        let mut page = Page::default();
+    fn objects(&self, kinds: &[ObjectKind], pattern: &str, after: &str) -> Listing {
+        let Listing { mut objects, mut more } = Listing::default();
+        let mut page = Page::new(self.turn.page());
         for definition in self.state.catalog().listed(kinds, pattern, after) {
             let is_new =
                 objects.last().is_none_or(|last| last.definition.object.name != definition.object.name);
             if is_new && page.is_full() {
+                more = true;
                 break;
             }
             let object = ObjectView { definition: definition.clone(), queue: self.view_of(definition) };
@@ -171,7 +175,7 @@ impl Replica {
                 .all(|object| objects.last().map(name) == Some(name(object))),
             "a page that is too long ends with one name"
         );
-        objects
+        Listing { objects, more }
     }
 
     fn view_of(&self, definition: &Definition) -> Option<QueueView> {
@@ -266,13 +270,18 @@ impl Replica {
             "an object grows beside itself"
         );
         after.check_growth(before)?;
-        let grows = after.weight().saturating_sub(before.map_or(0, Definition::weight)) as u64;
+        let around = match (before, after.kind()) {
+            (None, ObjectKind::LocalQueue) => limits::OBJECT_BYTES + limits::LOCAL_QUEUE_BYTES,
+            (None, _) => limits::OBJECT_BYTES,
+            (Some(_), _) => 0,
+        };
+        let grows = (after.weight() + around).saturating_sub(before.map_or(0, Definition::weight)) as u64;
         debug_assert!(
             grows == 0 || after.weight() <= limits::DEFINITION_BYTES_MAX,
             "what grows has room in an entry"
         );
-        let weight = self.state.catalog().weight() + self.standing.own().defining.grows() + grows;
-        if grows > 0 && !self.holdings.has_room_for_definitions(&self.options.account, weight) {
+        let memory = self.state.catalog().memory() + self.standing.own().defining.grows() + grows;
+        if grows > 0 && !self.holdings.has_room_for_definitions(&self.options.account, memory) {
             self.options.account.note_refused(Share::Definitions);
             let detail = "The definitions of objects and records take all the memory that there is for them; delete some.";
             return Err(Refusal::because(Reason::ResourceProblem, detail));

@@ -26,8 +26,8 @@ use crate::types::definition::{
     CONFIGEV, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Tongue, Value,
 };
 use crate::types::{
-    Body, CorrelationId, Descriptor, Message, ObjectName, Persistence, QueueId, Reason, SessionId, Token,
-    limits, native,
+    Body, CorrelationId, Descriptor, HandleId, Message, ObjectName, Persistence, QueueId, Reason, SessionId,
+    Token, limits, native,
 };
 
 pub(super) const PERFORMANCE: &str = "SYSTEM.ADMIN.PERFM.EVENT";
@@ -270,7 +270,7 @@ fn asked(admin: &Admin) -> Option<(Verb, ObjectDetails)> {
         Admin::Refresh(refresh) if refresh.after.is_empty() => {
             (Verb::Refresh, of_object(&ObjectRef::new(ObjectKind::QueueManager, &refresh.pattern)))
         }
-        Admin::Sessions { after } if *after == SessionId::default() => {
+        Admin::Sessions { after, handles: None | Some(HandleId(0)) } if *after == SessionId::default() => {
             (Verb::DisplayConnections, of_object(&ObjectRef::new(ObjectKind::QueueManager, "")))
         }
         Admin::Display { .. } | Admin::Refresh(_) | Admin::Sessions { .. } => return None,

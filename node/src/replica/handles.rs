@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Replica;
 use super::free::Passed;
 use super::sessions::{Handle, Selecting, Session};
-use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
+use super::turn::{DESCRIBE, LEAVE, SELECTOR_BYTES_A_LOOK};
 use crate::mqi::{
     Admin, Call, CloseOption, Completion, Data, Groups, ObjectView, OpenOptions, Opened, Refusal,
 };
@@ -230,7 +230,11 @@ impl Replica {
 
     pub(super) fn on_inquire(&mut self, session: SessionId, token: Token, handle: HandleId) {
         let completion = match self.inquired(session, handle) {
-            Ok(object) => Completion::ok(Data::Inquired(Box::new(object))),
+            Ok(object) => {
+                self.turn.spend(DESCRIBE);
+                self.turn.spend_bytes(object.weight());
+                Completion::ok(Data::Inquired(Box::new(object)))
+            }
             Err(reason) => Completion::failed(reason),
         };
         self.answer(session, token, completion);

@@ -29,12 +29,12 @@ impl Holdings {
         }
     }
 
-    /// Whether the node has room for definitions of this queue manager that weigh so much together.
-    pub fn has_room_for_definitions(&self, account: &Account, weight: u64) -> bool {
+    /// Whether the node has room for definitions of this queue manager that take so much together.
+    pub fn has_room_for_definitions(&self, account: &Account, memory: u64) -> bool {
         let held = account.used(Share::Definitions);
         debug_assert!(held >= self.definitions.bytes(), "what is held is counted");
         let of_others = held.saturating_sub(self.definitions.bytes());
-        of_others.saturating_add(weight) <= account.limit(Share::Definitions)
+        of_others.saturating_add(memory) <= account.limit(Share::Definitions)
     }
 
     /// `volatile`: what the leader that serves remembers of puts that are not persistent.
@@ -42,7 +42,7 @@ impl Holdings {
         self.not_persistent.set(state.sums().not_persistent_bytes);
         self.loaded.set(residents.loaded_bytes());
         self.staged.set(state.staged_bytes() as u64);
-        self.definitions.set(state.catalog().weight());
+        self.definitions.set(state.catalog().memory());
         self.producers.set(state.producers().bytes() + volatile.map_or(0, Producers::bytes));
     }
 }

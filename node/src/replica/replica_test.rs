@@ -852,7 +852,8 @@ fn what_cannot_be_placed_goes_to_the_dead_letter_queue_when_asked() {
         (crate::types::CompletionCode::Warning, Reason::UnknownObjectName)
     );
     let view = alone.ok(APP, Call::Admin(Admin::display_local("DEAD")));
-    let Data::Objects(views) = view else { panic!() };
+    let Data::Objects(page) = view else { panic!() };
+    let views = page.objects;
     assert_eq!(views[0].queue.as_ref().unwrap().depth, 1);
 }
 
@@ -868,7 +869,8 @@ fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
         alone.ok(APP, Call::Backout);
     }
     assert_eq!(alone.get(APP, get()), Err(Reason::NoMsgAvailable));
-    let Data::Objects(views) = alone.ok(APP, Call::Admin(Admin::display_local("BACK"))) else { panic!() };
+    let Data::Objects(page) = alone.ok(APP, Call::Admin(Admin::display_local("BACK"))) else { panic!() };
+    let views = page.objects;
     assert_eq!(views[0].queue.as_ref().unwrap().depth, 1);
 }
 
@@ -1685,6 +1687,8 @@ fn a_list_does_not_grow_beyond_its_members_whatever_is_under_way() {
 fn definitions_have_so_much_memory_and_what_makes_them_less_always_goes() {
     // A share of 4 MiB.
     let mut alone = Alone::with(Options { account: Account::new(16 << 20), ..options(usize::MAX) });
+    let define = |n: usize| Call::Admin(Admin::define_local(&name(&format!("Q{n}")), &[]));
+    alone.ok(APP, define(0));
     // All at once: what is under way is counted as if it were there.
     let tokens: Vec<Token> = (0..500).map(|n| Token(900 + n)).collect();
     let events = tokens.iter().enumerate().map(|(n, token)| {
@@ -1698,13 +1702,14 @@ fn definitions_have_so_much_memory_and_what_makes_them_less_always_goes() {
     let refused = &answers[defined];
     assert_eq!(refused.reason, Reason::ResourceProblem);
     assert!(refused.detail.as_ref().is_some_and(|detail| detail.contains("delete some")));
-    let weight = alone.replica.state.catalog().weight();
-    assert!(weight <= 4 << 20 && weight > 7 << 19, "{defined} records weigh {weight}");
+    let memory = alone.replica.state.catalog().memory();
+    // Who made them is known when they are applied.
+    let by = defined as u64 * 16;
+    assert!(memory <= (4 << 20) + by && memory > 7 << 19, "{defined} records take {memory}");
     alone.pass(Duration::from_secs(1));
-    assert_eq!(alone.replica.options.account.used(crate::types::Share::Definitions), weight);
-    // A queue with a name of 48 characters may still fit; many do not.
-    let define = |n: usize| Call::Admin(Admin::define_local(&name(&format!("Q{n}")), &[]));
-    let queues = (0..1_000).take_while(|n| !alone.call(APP, define(*n)).is_failed()).count();
+    assert_eq!(alone.replica.options.account.used(crate::types::Share::Definitions), memory);
+    // A queue may still fit; many do not.
+    let queues = (1..1_000).take_while(|n| !alone.call(APP, define(*n)).is_failed()).count();
     assert!(queues < 100, "{queues}");
     let long = Admin::alter_local(&name("Q"), &[("DESCR", &"x".repeat(64))]);
     alone.ok(APP, Call::Admin(Admin::Delete { object: ObjectRef::local_queue(&name("Q0")), purge: false }));
@@ -1712,6 +1717,17 @@ fn definitions_have_so_much_memory_and_what_makes_them_less_always_goes() {
     alone.ok(APP, block("P0", RecordAction::Remove, 0..99));
     alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("DESCR", "")])));
     alone.ok(APP, define(1_000));
+}
+
+#[test]
+fn a_queue_weighs_in_the_account_what_it_takes_however_little_its_definition_says() {
+    // A share of 4 MiB.
+    let mut alone = Alone::with(Options { account: Account::new(16 << 20), ..options(usize::MAX) });
+    let define = |n: usize| Call::Admin(Admin::define_local(&name(&format!("Q{n}")), &[]));
+    let queues = (0..10_000).take_while(|n| !alone.call(APP, define(*n)).is_failed()).count();
+    assert!((1_500..2_100).contains(&queues), "{queues} queues take {} bytes", 4 << 20);
+    alone.ok(APP, Call::Admin(Admin::Delete { object: ObjectRef::local_queue(&name("Q0")), purge: false }));
+    alone.ok(APP, define(10_000));
 }
 
 #[test]
@@ -1754,7 +1770,7 @@ fn records_of_one_profile_are_on_one_page_and_so_many_at_most() {
     assert_eq!(alone.call(APP, map(most)).reason, Reason::ResourceProblem);
     let display = Admin::Display { kinds: vec![kind], pattern: "*".into(), after: String::new() };
     let Data::Objects(shown) = alone.ok(APP, Call::Admin(display)) else { panic!() };
-    assert_eq!(shown.len(), most);
+    assert_eq!(shown.objects.len(), most);
 }
 
 #[test]
@@ -1772,11 +1788,11 @@ fn what_is_displayed_is_counted_and_a_page_has_so_many_bytes() {
             after: after.clone(),
         };
         let Data::Objects(shown) = alone.ok(APP, Call::Admin(display)) else { panic!() };
-        pages.push(shown.len());
-        if !crate::mqi::Page::of(&shown).is_full() {
+        pages.push(shown.objects.len());
+        if !shown.more {
             break;
         }
-        after.clone_from(&shown.last().unwrap().definition.object.name);
+        after.clone_from(&shown.objects.last().unwrap().definition.object.name);
     }
     assert_eq!(pages.iter().sum::<usize>(), 100);
     assert!(pages.len() > 1 && pages.iter().all(|page| *page < 60), "{pages:?}");
@@ -2295,23 +2311,91 @@ fn a_channel_with_many_connections_is_stopped_over_as_many_turns_as_it_takes() {
     assert_eq!(alone.ended.len(), 400);
 }
 
-#[test]
-fn sessions_are_told_page_by_page() {
-    let mut alone = Alone::new();
-    for session in 3..=700 {
-        alone.open_session(SessionId(session));
+/// All pages of who is connected, as they are asked for one after the other.
+fn pages_of_sessions(alone: &mut Alone, handles: bool) -> Vec<Vec<SessionView>> {
+    let mut pages = Vec::new();
+    let mut next = Some((SessionId::default(), handles.then_some(HandleId(0))));
+    while let Some((after, handles)) = next {
+        let call = Call::Admin(Admin::Sessions { after, handles });
+        let Data::Sessions(page) = alone.ok(APP, call) else { panic!("no sessions are told") };
+        pages.push(page.sessions);
+        next = page.more;
     }
-    let mut page = |after: u64| match alone.ok(APP, Call::Admin(Admin::Sessions { after: SessionId(after) }))
-    {
-        Data::Sessions(sessions) => sessions,
-        other => panic!("sessions became {other:?}"),
+    pages
+}
+
+#[test]
+fn sessions_are_told_page_by_page_and_so_are_the_handles_of_one() {
+    let mut alone = Alone::new();
+    (3..=400).for_each(|session| alone.open_session(SessionId(session)));
+    let options = OpenOptions { inquire: true, ..OpenOptions::default() };
+    for n in 1..=240 {
+        let (queue, dynamic) = (name("Q"), String::new());
+        alone.ok(SessionId(77), Call::Open { handle: HandleId(n), queue, options, dynamic, selector: None });
+    }
+    let most = crate::types::limits::OBJECTS_A_PAGE;
+    let pages = pages_of_sessions(&mut alone, true);
+    let described = |page: &Vec<SessionView>| page.iter().map(SessionView::described).sum::<usize>();
+    assert!(
+        pages.iter().all(|page| described(page) <= most),
+        "{:?}",
+        pages.iter().map(described).collect::<Vec<_>>()
+    );
+    let mut told: Vec<SessionId> = pages.iter().flatten().map(|view| view.session).collect();
+    let handles = pages.iter().flatten().filter(|view| view.session == SessionId(77));
+    assert_eq!(
+        handles.map(|view| view.handles.len()).sum::<usize>(),
+        240,
+        "each handle of a queue is told once"
+    );
+    told.dedup();
+    assert_eq!(told, (1..=400).map(SessionId).collect::<Vec<_>>());
+
+    let pages = pages_of_sessions(&mut alone, false);
+    assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 400);
+    assert!(pages.iter().flatten().all(|view| view.handles.is_empty()));
+}
+
+#[test]
+fn who_is_gone_between_two_pages_keeps_nobody_from_the_rest() {
+    let mut alone = Alone::new();
+    (3..=9).for_each(|session| alone.open_session(SessionId(session)));
+    let options = OpenOptions { inquire: true, ..OpenOptions::default() };
+    for n in 1..=200 {
+        let (queue, dynamic) = (name("Q"), String::new());
+        alone.ok(SessionId(5), Call::Open { handle: HandleId(n), queue, options, dynamic, selector: None });
+    }
+    let first = Admin::Sessions { after: SessionId::default(), handles: Some(HandleId(0)) };
+    let Data::Sessions(page) = alone.ok(APP, Call::Admin(first)) else { panic!() };
+    let (after, handles) = page.more.unwrap();
+    assert_eq!((after, page.sessions.last().unwrap().session), (SessionId(5), SessionId(5)));
+    alone.turn([Event::SessionClosed { session: SessionId(5) }]);
+    let Data::Sessions(page) = alone.ok(APP, Call::Admin(Admin::Sessions { after, handles })) else {
+        panic!()
     };
-    let (first, last) = (page(0), page(498));
-    // Two of them have a handle.
-    assert_eq!((first.len(), first[497].session), (498, SessionId(498)));
-    assert_eq!(first.iter().map(SessionView::described).sum::<usize>(), crate::types::limits::OBJECTS_A_PAGE);
-    assert_eq!((last.len(), last[0].session, last[201].session), (202, SessionId(499), SessionId(700)));
-    assert_eq!(page(700), []);
+    assert_eq!(page.sessions.iter().map(|view| view.session.0).collect::<Vec<_>>(), [6, 7, 8, 9]);
+    assert_eq!(page.more, None);
+}
+
+#[test]
+fn a_short_turn_lists_so_many_objects_that_it_stays_short() {
+    let mut alone = of_short_turns();
+    for n in 0..200 {
+        alone.ok(APP, Call::Admin(Admin::define_local(&name(&format!("L{n:03}")), &[])));
+    }
+    let (mut after, mut told) = (String::new(), Vec::new());
+    loop {
+        let display = Admin::Display { kinds: vec![ObjectKind::LocalQueue], pattern: "L*".into(), after };
+        let Data::Objects(page) = alone.ok(APP, Call::Admin(display)) else { panic!() };
+        assert!(alone.replica.turn_work().0 <= 2 * SHORT, "{:?}", alone.replica.turn_work());
+        assert!(page.objects.len() < 30, "{} objects", page.objects.len());
+        told.extend(page.objects.iter().map(|object| object.definition.object.name.clone()));
+        after = told.last().unwrap().clone();
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(told, (0..200).map(|n| format!("L{n:03}")).collect::<Vec<_>>());
 }
 
 /// A message with a property n.

@@ -11,8 +11,8 @@ use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
 use super::units::Unit;
 use super::waiters::Waiters;
 use crate::mqi::{
-    Call, Connect, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
-    Which,
+    Call, Connect, Connected, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal,
+    SessionView, Which,
 };
 use crate::types::account::HANDLE_BYTES;
 use crate::types::{
@@ -173,6 +173,10 @@ impl Handle {
         }
     }
 
+    pub fn view(&self, waits: bool) -> HandleView {
+        HandleView { queue: self.name.clone(), options: self.options, waits }
+    }
+
     /// Whether that put came before what its group was put up to here.
     pub fn is_behind(&self, put: &ProducerSequence) -> bool {
         let upto = self.put_upto.as_ref().filter(|upto| upto.producer == put.producer);
@@ -201,6 +205,20 @@ impl Session {
             proposed: 0,
             is_sent_away: false,
             unsaid: BTreeMap::new(),
+        }
+    }
+
+    /// Without what it has open.
+    fn view(&self, session: SessionId) -> SessionView {
+        SessionView {
+            session,
+            user: self.identity.user.clone(),
+            application: self.context.application().to_string(),
+            address: self.identity.address,
+            channel: self.identity.channel.clone(),
+            is_instance: self.purpose == Purpose::Instance,
+            secured: self.identity.secured.clone(),
+            handles: Vec::new(),
         }
     }
 
@@ -365,36 +383,43 @@ impl Sessions {
         self.by_id.len() - others
     }
 
-    /// In the order in which they connected, those behind `after`: a page of them.
-    pub fn views(&self, after: SessionId, waiters: &Waiters) -> Vec<SessionView> {
-        let mut views = Vec::new();
-        let mut described = 0;
-        for (id, session) in self.by_id.range((Excluded(after), Unbounded)) {
-            if described >= limits::OBJECTS_A_PAGE {
-                break;
+    /// In the order in which they connected, those behind `after`, and first what is left of its handles: a page of at most so many
+    /// of both, and two at least. Where more of a session is on the next page, it is there once more.
+    /// Nothing is looked at that is not shown.
+    pub fn views(
+        &self,
+        after: SessionId,
+        handles: Option<HandleId>,
+        most: usize,
+        waiters: &Waiters,
+    ) -> Connected {
+        let most = most.clamp(2, limits::OBJECTS_A_PAGE);
+        let (mut sessions, mut left) = (Vec::new(), most);
+        let goes_on = handles.filter(|handle| *handle != HandleId(0));
+        let cut = goes_on.and_then(|handle| Some((after, self.by_id.get(&after)?, handle)));
+        let behind = self.by_id.range((Excluded(after), Unbounded));
+        let behind = behind.map(|(id, session)| (*id, session, HandleId(0)));
+        for (id, session, told) in cut.into_iter().chain(behind) {
+            // A session comes with a handle, if it has one.
+            if left < 2 {
+                let last = sessions.last().map(|last: &SessionView| last.session);
+                return Connected { sessions, more: last.map(|last| (last, handles.and(Some(HandleId(0))))) };
             }
-            let view = SessionView {
-                session: *id,
-                user: session.identity.user.clone(),
-                application: session.context.application().to_string(),
-                address: session.identity.address,
-                channel: session.identity.channel.clone(),
-                is_instance: session.purpose == Purpose::Instance,
-                secured: session.identity.secured.clone(),
-                handles: session
-                    .handles
-                    .iter()
-                    .map(|(handle, open)| HandleView {
-                        queue: open.name.clone(),
-                        options: open.options,
-                        waits: waiters.waits(*id, *handle),
-                    })
-                    .collect(),
-            };
-            described += view.described();
-            views.push(view);
+            let mut view = session.view(id);
+            let open = session.handles.range((Excluded(told), Unbounded)).filter(|_| handles.is_some());
+            let mut open = open.peekable();
+            let mut upto = None;
+            while let Some((handle, of)) = open.next_if(|_| view.handles.len() + 1 < left) {
+                view.handles.push(of.view(waiters.waits(id, *handle)));
+                upto = Some(*handle);
+            }
+            left -= view.described();
+            sessions.push(view);
+            if open.peek().is_some() {
+                return Connected { sessions, more: Some((id, upto)) };
+            }
         }
-        views
+        Connected { sessions, more: None }
     }
 
     pub fn counts(&self, queue: QueueId) -> OpenCounts {

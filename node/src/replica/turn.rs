@@ -78,6 +78,14 @@ impl Turn {
         }
     }
 
+    /// So many objects, sessions or handles are described in one go.
+    pub fn page(&self) -> usize {
+        match planted::is(Bug::EndlessTurn) {
+            true => usize::MAX,
+            false => ((self.calls / DESCRIBE) as usize).max(1),
+        }
+    }
+
     pub fn spend(&mut self, work: u64) {
         self.done += work;
     }

@@ -11,21 +11,23 @@ use crate::admin::v1::ObjectDetails;
 pub struct Answer {
     pub lines: Vec<String>,
     pub failed: bool,
+    /// These lines are what a display says that found nothing: of one that comes in pages, only when all of them are so.
+    pub found_nothing: bool,
 }
 
 impl Answer {
     fn done(line: impl Into<String>) -> Answer {
-        Answer { lines: vec![line.into()], failed: false }
+        Answer { lines: vec![line.into()], ..Answer::default() }
     }
 
     fn failed(lines: Vec<String>) -> Answer {
-        Answer { lines, failed: true }
+        Answer { lines, failed: true, found_nothing: false }
     }
 
     /// Of a command and what came back for the last of its requests that was asked; None when it has none.
     pub fn of(command: &Command, reply: Option<&Reply>, queue_manager: &str) -> Answer {
         match (command, reply) {
-            (Command::Help(lines), _) => Answer { lines: lines.clone(), failed: false },
+            (Command::Help(lines), _) => Answer { lines: lines.clone(), ..Answer::default() },
             (Command::NotHere(why), _) => {
                 Answer::failed(message::refused(command, FUNCTION_NOT_SUPPORTED, why))
             }
@@ -75,17 +77,19 @@ fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
     };
     if let (true, Subject::QueueHandles, Reply::Sessions(_)) = (blocks.is_empty(), display.subject, reply) {
         let heading = message::details(display.subject).to_string();
-        return Answer { lines: vec![heading, message::why(&nobody_has(display))], failed: false };
+        let lines = vec![heading, message::why(&nobody_has(display))];
+        return Answer { lines, failed: false, found_nothing: true };
     }
     if blocks.is_empty() {
-        return Answer::failed(vec![message::not_found(display.subject, &display.name)]);
+        let lines = vec![message::not_found(display.subject, &display.name)];
+        return Answer { lines, failed: true, found_nothing: true };
     }
     let mut lines = Vec::new();
     for cells in blocks {
         lines.push(message::details(display.subject).to_string());
         lines.extend(layout::lines(&cells));
     }
-    Answer { lines, failed: false }
+    Answer { lines, ..Answer::default() }
 }
 
 /// The queue is there, and its handles are none.

@@ -121,8 +121,13 @@ pub enum Request {
     Display(DisplayRequest),
     /// All of it.
     Refresh(RefreshRequest),
-    /// Who is connected, and what they have open.
-    Sessions,
+    /// Who is connected, and what they have open: all pages of it. Who asks page by page asks for what the subject needs, behind
+    /// this session and this handle of it.
+    Sessions {
+        of: Subject,
+        after: u64,
+        handle: u32,
+    },
     /// Of the node that serves.
     Status,
 }
@@ -268,11 +273,15 @@ impl Display {
             Subject::Queues => vec![listed("QUEUE", &self.name)],
             Subject::QueueStatus => vec![listed("QLOCAL", &self.name)],
             // A queue that nobody has open is another answer than one that is not there.
-            Subject::QueueHandles => vec![listed("QLOCAL", &self.name), Request::Sessions],
-            Subject::Connections | Subject::ChannelStatus => vec![Request::Sessions],
+            subject @ Subject::QueueHandles => vec![listed("QLOCAL", &self.name), connected(subject)],
+            subject @ (Subject::Connections | Subject::ChannelStatus) => vec![connected(subject)],
             Subject::ManagerStatus | Subject::Instances | Subject::ListenerStatus => vec![Request::Status],
         }
     }
+}
+
+fn connected(of: Subject) -> Request {
+    Request::Sessions { of, after: 0, handle: 0 }
 }
 
 fn listed(kind: &str, name: &str) -> Request {

@@ -173,7 +173,7 @@ fn a_listener_that_runs_is_not_started_and_one_that_does_not_is_not_stopped() {
         assert!(matches!(asked[..], [Request::Status, Request::Alter(_)]), "{asked:?}");
         assert_eq!(command.ends_with(&reply, "QM1"), says.is_some(), "{text}, {state}, {reason}");
         if let Some(says) = says {
-            let answer = Answer { lines: vec![says.into()], failed: true };
+            let answer = Answer { lines: vec![says.into()], failed: true, found_nothing: false };
             assert_eq!(Answer::of(&command, Some(&reply), "QM1"), answer);
         }
     }

@@ -132,7 +132,7 @@ impl Script {
         queue_manager: &str,
         shown: &mut Vec<String>,
     ) {
-        let Answer { lines, failed } = Answer::of(command, reply, queue_manager);
+        let Answer { lines, failed, .. } = Answer::of(command, reply, queue_manager);
         self.failed += u64::from(failed);
         shown.extend(lines);
     }

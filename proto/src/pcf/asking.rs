@@ -202,8 +202,7 @@ impl Asking {
             (Tells::Text, command) => {
                 let answer = Answer::of(command, Some(reply), &self.queue_manager);
                 // A page on which nothing is found says so; only all of them together have nothing.
-                let is_empty = answer.failed && matches!(reply, Reply::Objects(_));
-                if !is_empty || (!more && !self.has_found) {
+                if !answer.found_nothing || (!more && !self.has_found) {
                     self.has_found = true;
                     self.replies.text(answer.lines, answer.failed);
                 }

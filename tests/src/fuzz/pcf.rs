@@ -51,7 +51,9 @@ fn reply(request: &Request, first: u8) -> Reply {
             let object = ObjectDetails { kind, name, attributes, ..ObjectDetails::default() };
             Reply::Objects(if first & 4 == 0 { vec![object] } else { Vec::new() })
         }
-        Request::Sessions => Reply::Sessions(vec![SessionDetails { id: 7, ..SessionDetails::default() }]),
+        Request::Sessions { .. } => {
+            Reply::Sessions(vec![SessionDetails { id: 7, ..SessionDetails::default() }])
+        }
         Request::Status => Reply::Status(StatusResponse::default()),
         _ => Reply::Done,
     }

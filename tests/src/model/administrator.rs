@@ -143,9 +143,9 @@ impl Administrator {
                 out.push(Output::Disconnect);
                 self.lost(now);
             }
-            Data::Objects(objects) => {
+            Data::Objects(page) => {
                 let looked_at = waiting.looks_at.map(|number| &self.objects[number]);
-                let found = objects.first().map(|object| &object.definition);
+                let found = page.objects.first().map(|object| &object.definition);
                 if let (What::Display { shown, .. }, Some(object)) = (&mut operation.what, looked_at) {
                     *shown = shown_of(object, found);
                     if self.finishing && shown.is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use trimaran_node::listener::grpc::{object_details, session_details};
 use trimaran_node::mqi::{Admin, Call, Completion, Data, Refresh, kinds_told};
 use trimaran_node::types::definition::{Changes, Fault, ObjectKind, ObjectRef, RecordAction};
-use trimaran_node::types::{ObjectName, Reason, SessionId};
+use trimaran_node::types::{HandleId, ObjectName, Reason, SessionId};
 use trimaran_proto::admin::v1::set_request::Action;
 use trimaran_proto::admin::v1::{Attribute, StatusResponse};
 use trimaran_proto::mqsc::{Command, Reply, Request, Script, Step};
@@ -95,7 +95,9 @@ pub fn call_of(request: Request) -> Result<Call, Fault> {
             within: (request.within_minutes > 0)
                 .then(|| Duration::from_secs(60 * u64::from(request.within_minutes))),
         }),
-        Request::Sessions => Admin::Sessions { after: SessionId::default() },
+        Request::Sessions { .. } => {
+            Admin::Sessions { after: SessionId::default(), handles: Some(HandleId(0)) }
+        }
         Request::Status => return Ok(Call::Ping),
     };
     Ok(Call::Admin(admin))
@@ -120,9 +122,9 @@ pub fn reply_of(completion: Completion) -> Reply {
         return Reply::Refused { reason: reason.number(), text };
     }
     match completion.data {
-        Data::Objects(objects) => Reply::Objects(objects.iter().map(object_details).collect()),
-        Data::Sessions(sessions) => {
-            Reply::Sessions(sessions.iter().map(|session| session_details(session, None)).collect())
+        Data::Objects(page) => Reply::Objects(page.objects.iter().map(object_details).collect()),
+        Data::Sessions(page) => {
+            Reply::Sessions(page.sessions.iter().map(|session| session_details(session, None)).collect())
         }
         Data::Nothing => Reply::Status(StatusResponse::default()),
         _ => Reply::Done,

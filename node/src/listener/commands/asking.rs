@@ -1,27 +1,26 @@
 //! What a command wants to know or to be done, asked of the queue manager.
 
 use trimaran_proto::admin::v1::StatusResponse;
-use trimaran_proto::mqsc::{Reply, Request};
+use trimaran_proto::mqsc::{Reply, Request, Subject};
 
+use super::pieces::Pieces;
 use super::session::is_for_the_next;
 use crate::listener::Listener;
 use crate::listener::errand::Errand;
-use crate::listener::grpc::{
-    changed_object, object_details, record_action, refresh, session_details, status_of,
-};
+use crate::listener::grpc::{changed_object, record_action, refresh, session_details, status_of};
 use crate::listener::serving::Refused;
-use crate::mqi::{self, Admin, Call, Completion, Data, ObjectView, Page, SessionView};
+use crate::mqi::{self, Admin, Call, Completion, Data};
 use crate::replica::Inbox;
-use crate::types::{Reason, SessionId, limits};
+use crate::types::{HandleId, Reason, SessionId};
 
 /// One answer, or a page of one.
 pub struct Answered {
-    pub reply: Reply,
+    pub pieces: Pieces,
     /// What is asked for the page behind it.
     pub more: Option<Request>,
 }
 
-/// Asks, and words the answer.
+/// Asks. The answer is worded as its pieces are taken.
 ///
 /// # Errors
 /// Nobody knows whether it was done, or nobody is served any more: the session is to be given up, and the command comes again.
@@ -31,12 +30,12 @@ pub async fn ask(
     errand: &mut Errand,
     request: Request,
 ) -> Result<Answered, Reason> {
-    if matches!(request, Request::Sessions) {
-        return sessions(listener, inbox, errand).await;
+    if let Request::Sessions { of: Subject::ChannelStatus, .. } = request {
+        return channels(listener, inbox, errand).await;
     }
     let call = match call_of(&request) {
         Ok(call) => call,
-        Err(refused) => return Ok(Answered { reply: refusal(*refused), more: None }),
+        Err(refused) => return Ok(Answered { pieces: Pieces::whole(refusal(*refused)), more: None }),
     };
     let completion = checked(errand.call(call).await)?;
     let more = match (&completion.data, request) {
@@ -44,33 +43,36 @@ pub async fn ask(
             refresh.after.clone_from(upto);
             Some(Request::Refresh(refresh))
         }
-        (Data::Objects(objects), Request::Display(mut display)) if Page::of(objects).is_full() => {
+        (Data::Objects(page), Request::Display(mut display)) if page.more => {
             display.after =
-                objects.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
+                page.objects.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
             Some(Request::Display(display))
         }
+        (Data::Sessions(page), Request::Sessions { of, .. }) => page.more.map(|(upto, handle)| {
+            let handle = handle.map_or(0, |handle| handle.0);
+            Request::Sessions { of, after: upto.0, handle }
+        }),
         _ => None,
     };
-    Ok(Answered { reply: reply_of(listener, inbox, completion), more })
+    Ok(Answered { pieces: pieces_of(listener, inbox, completion), more })
 }
 
-/// All of them: those of one connection belong together.
-async fn sessions(listener: &Listener, inbox: &Inbox, errand: &mut Errand) -> Result<Answered, Reason> {
+/// All that are connected: the programs of an instance are told with it, wherever among the others they are.
+async fn channels(listener: &Listener, inbox: &Inbox, errand: &mut Errand) -> Result<Answered, Reason> {
     let (mut all, mut after) = (Vec::new(), SessionId::default());
     loop {
-        let completion = checked(errand.call(Admin::Sessions { after }.into()).await)?;
-        let Data::Sessions(views) = completion.data else {
-            return Ok(Answered { reply: refusal(completion), more: None });
+        let completion = checked(errand.call(Admin::Sessions { after, handles: None }.into()).await)?;
+        let Data::Sessions(page) = completion.data else {
+            return Ok(Answered { pieces: Pieces::whole(refusal(completion)), more: None });
         };
-        let instances = views.iter().map(|view| {
+        let instances = page.sessions.iter().map(|view| {
             let of = Some(view.session).filter(|_| view.is_instance);
             session_details(view, of.and_then(|of| listener.traffic.of_instance(inbox.name(), of)))
         });
         all.extend(instances);
-        let described: usize = views.iter().map(SessionView::described).sum();
-        match views.last() {
-            Some(last) if described >= limits::OBJECTS_A_PAGE => after = last.session,
-            _ => return Ok(Answered { reply: Reply::Sessions(all), more: None }),
+        match page.more {
+            Some((upto, _)) => after = upto,
+            None => return Ok(Answered { pieces: Pieces::of_channels(all), more: None }),
         }
     }
 }
@@ -105,31 +107,33 @@ fn call_of(request: &Request) -> Result<Call, Refused> {
             Admin::Display { kinds, pattern: display.name.clone(), after: display.after.clone() }
         }
         Request::Refresh(request) => refresh(request)?,
-        Request::Sessions => Admin::Sessions { after: SessionId::default() },
+        Request::Sessions { of, after, handle } => {
+            let handles = (*of == Subject::QueueHandles).then_some(HandleId(*handle));
+            Admin::Sessions { after: SessionId(*after), handles }
+        }
         Request::Status => return Ok(mqi::Operate::Status.into()),
     };
     Ok(admin.into())
 }
 
-fn reply_of(listener: &Listener, inbox: &Inbox, completion: Completion) -> Reply {
+fn pieces_of(listener: &Listener, inbox: &Inbox, completion: Completion) -> Pieces {
     if completion.is_failed() {
-        return refusal(completion);
+        return Pieces::whole(refusal(completion));
     }
     match completion.data {
-        Data::Objects(objects) => {
-            Reply::Objects(objects.iter().map(|object: &ObjectView| object_details(object)).collect())
-        }
+        Data::Objects(page) => Pieces::of_objects(page.objects),
+        Data::Sessions(page) => Pieces::of_sessions(page.sessions),
         Data::Status(status) => {
             let node = &listener.node;
-            Reply::Status(StatusResponse {
+            Pieces::whole(Reply::Status(StatusResponse {
                 cluster: node.cluster.clone(),
                 node: node.name.clone(),
                 version: node.version.to_string(),
                 queue_managers: vec![status_of(listener, inbox, &status)],
                 ..StatusResponse::default()
-            })
+            }))
         }
-        _ => Reply::Done,
+        _ => Pieces::whole(Reply::Done),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use trimaran_proto::pcf;
 
+use super::pieces::ROWS;
 use super::reply::Incoming;
 use super::session::{Session, is_for_the_next, put};
 use crate::types::planted::{self, Bug};
@@ -35,7 +36,7 @@ impl<'a> Desk<'a> {
             if !self.has_place {
                 return Ok(());
             }
-            let messages: Vec<Message> = replies.iter().map(|reply| self.command.reply(reply)).collect();
+            let messages = self.written(replies).await;
             if let Err(reason) = self.check_manager() {
                 return self.has_none(session, to, messages, reason).await;
             }
@@ -45,6 +46,18 @@ impl<'a> Desk<'a> {
             self.put_on(session, queue, messages).await?;
         }
         Ok(())
+    }
+
+    /// Others on this worker have their turn in between.
+    async fn written(&self, replies: &[pcf::Message]) -> Vec<Message> {
+        let mut messages = Vec::with_capacity(replies.len());
+        for piece in replies.chunks(ROWS) {
+            if !messages.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            messages.extend(piece.iter().map(|reply| self.command.reply(reply)));
+        }
+        messages
     }
 
     fn check_manager(&self) -> Result<(), Reason> {

@@ -12,6 +12,7 @@
 //! queue nor the dead-letter queue takes is dropped, with a line in the log.
 
 pub(in crate::listener) mod asking;
+mod pieces;
 mod reply;
 mod session;
 mod desk;

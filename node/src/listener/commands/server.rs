@@ -134,10 +134,18 @@ impl Server {
         };
         let mut next = asking.next_request();
         while let Some(request) = next.take() {
-            let Answered { reply, more } = ask(&self.listener, &self.inbox, &mut errand, request).await?;
-            let more = more.filter(|_| asking.takes_pages());
-            asking.on_reply(&reply, more.is_some());
-            let replies = asking.replies();
+            let Answered { mut pieces, more } =
+                ask(&self.listener, &self.inbox, &mut errand, request).await?;
+            let takes_pages = asking.takes_pages();
+            let more = more.filter(|_| takes_pages);
+            let mut replies = Vec::new();
+            while let Some(reply) = pieces.next().await {
+                asking.on_reply(&reply, more.is_some() || (takes_pages && !pieces.is_over()));
+                replies.extend(asking.replies());
+                if !takes_pages {
+                    break;
+                }
+            }
             // Where there is more than one page, there would be too many for a unit of work.
             desk.in_unit &= more.is_none() && replies.len() <= IN_UNIT_MAX;
             desk.put(session, replies).await?;

@@ -15,11 +15,11 @@ use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
 use crate::listener::{Listener, ports, waits};
-use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView, StatusView};
+use crate::mqi::{self, Call, Completion, Data, MembershipRequest, StatusView};
 use crate::replica::Inbox;
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term, Version,
-    WhyNotServing, limits,
+    HandleId, Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term,
+    Version, WhyNotServing,
 };
 
 /// Who administrative calls say they are.
@@ -173,12 +173,10 @@ impl Admin for Administration {
             Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
         };
         let answer = self.ask(&admission, &request.queue_manager, display).await;
-        let views = match &answer.completion.data {
-            Data::Objects(objects) => objects.as_slice(),
-            _ => &[],
+        let (objects, more) = match &answer.completion.data {
+            Data::Objects(page) => (page.objects.iter().map(convert::object_details).collect(), page.more),
+            _ => (Vec::new(), false),
         };
-        let more = mqi::Page::of(views).is_full();
-        let objects = views.iter().map(convert::object_details).collect();
         let outcome = answer.outcome();
         Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
@@ -206,20 +204,39 @@ impl Admin for Administration {
     ) -> Result<Response<wire::SessionsResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let after = SessionId(request.after);
-        let answer =
-            self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Admin::Sessions { after })).await;
-        let views = match &answer.completion.data {
-            Data::Sessions(sessions) => sessions.as_slice(),
-            _ => &[],
-        };
-        let more = views.iter().map(SessionView::described).sum::<usize>() >= limits::OBJECTS_A_PAGE;
         let queue_manager = self.listener.node.queue_manager(&request.queue_manager);
-        let passed = |view: &SessionView| {
+        let passed = |view: &mqi::SessionView| {
             let queue_manager = queue_manager.as_ref().filter(|_| view.is_instance)?;
             self.listener.traffic.of_instance(queue_manager.name(), view.session)
         };
-        let sessions = views.iter().map(|view| convert::session_details(view, passed(view))).collect();
+        let mut sessions: Vec<wire::SessionDetails> = Vec::new();
+        let mut next = (SessionId(request.after), Some(HandleId(0)));
+        // A session is told with all that it has open; one that takes more than a page ends the answer.
+        let (answer, more) = loop {
+            let (after, handles) = next;
+            let is_rest = handles != Some(HandleId(0));
+            let call = |_: &Inbox| Ok(mqi::Admin::Sessions { after, handles });
+            let mut answer = self.ask(&admission, &request.queue_manager, call).await;
+            let Data::Sessions(page) = std::mem::take(&mut answer.completion.data) else {
+                break (answer, false);
+            };
+            let details = |view: &mqi::SessionView| convert::session_details(view, passed(view));
+            let mut told = page.sessions.iter().map(details).peekable();
+            match (is_rest, sessions.last_mut()) {
+                (true, Some(last)) => {
+                    last.handles.extend(
+                        told.next_if(|rest| rest.id == last.id).into_iter().flat_map(|rest| rest.handles),
+                    );
+                }
+                _ => sessions.extend(told.by_ref()),
+            }
+            match page.more {
+                Some(more @ (of, Some(handle))) if handle != HandleId(0) && (!is_rest || of == after) => {
+                    next = more
+                }
+                more => break (answer, more.is_some() || told.peek().is_some()),
+            }
+        };
         let outcome = answer.outcome();
         Ok(Response::new(wire::SessionsResponse { outcome, sessions, serving: answer.serving, more }))
     }

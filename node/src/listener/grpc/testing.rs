@@ -293,7 +293,8 @@ impl Mind {
                     };
                     ObjectView { definition, queue: Some(queue) }
                 });
-                Completion::ok(Data::Objects(objects.collect()))
+                let listing = crate::mqi::Listing { objects: objects.collect(), more: false };
+                Completion::ok(Data::Objects(listing.into()))
             }
             Call::Operate(Operate::Members(_)) => {
                 let progress = Data::Progress { step: "catching up".into(), fraction: 0.5 };

@@ -126,14 +126,14 @@ impl Errand {
         loop {
             let display = Admin::Display { kinds: vec![kind], pattern: pattern.clone(), after };
             let Data::Objects(page) = self.ask(display).await?.data else { return None };
-            let is_last = !mqi::Page::of(&page).is_full();
-            after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
-            for object in page {
+            let mqi::Listing { objects, more } = *page;
+            after = objects.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
+            for object in objects {
                 if !take(self, object) {
                     return Some(());
                 }
             }
-            if is_last {
+            if !more {
                 return Some(());
             }
         }

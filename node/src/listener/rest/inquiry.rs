@@ -10,10 +10,11 @@ use trimaran_proto::attribute::Kind;
 use trimaran_proto::mqsc::{Facts, Reply, Request, facts_of};
 use trimaran_proto::queue::v1::QueueStatus;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
 use super::filter::Filter;
 use super::names::{Names, Shape, put_at, value_at};
 use super::problem::Problem;
+use super::shown::Shown;
 use super::steps::{SHOWN_BYTES_MAX, Steps, too_much};
 use crate::types::Reason;
 
@@ -124,8 +125,7 @@ pub struct Inquiry {
     wanted: Vec<String>,
     filter: Option<Filter>,
     request: Option<Request>,
-    found: Vec<Value>,
-    shown_bytes: usize,
+    found: Shown,
 }
 
 impl Inquiry {
@@ -157,8 +157,8 @@ impl Inquiry {
             Request::Display(DisplayRequest { kind: kind.to_owned(), name, ..DisplayRequest::default() })
         });
         let manager = String::new();
-        let (found, shown_bytes) = (Vec::new(), 0);
-        Ok(Inquiry { sort, manager, one, ends, names, wanted, filter, request, found, shown_bytes })
+        let found = Shown::default();
+        Ok(Inquiry { sort, manager, one, ends, names, wanted, filter, request, found })
     }
 
     /// Of this queue manager.
@@ -189,9 +189,8 @@ impl Inquiry {
             }
         }
         let is_wanted = |path: &str| self.wanted.iter().any(|wanted| is_in(path, wanted));
-        let item = Value::Object(told(self.sort, names, &facts, object, &is_wanted));
-        self.shown_bytes += item.to_string().len();
-        self.found.push(item);
+        let item = told(self.sort, names, &facts, object, &is_wanted);
+        self.found.add(&item);
     }
 
     /// All that was found.
@@ -203,9 +202,7 @@ impl Inquiry {
             let detail = format!("There is no {} {name}; names are case-sensitive.", self.sort.label());
             return Err(Problem::of(Reason::UnknownObjectName, Some(detail)));
         }
-        let mut whole = Map::new();
-        whole.insert(self.sort.label().to_owned(), self.found.into());
-        Ok(answer::json(http::StatusCode::OK, &Value::Object(whole)))
+        Ok(self.found.answer(&format!("{{\"{}\":[", self.sort.label()), "]}"))
     }
 }
 
@@ -225,14 +222,14 @@ impl Steps for Inquiry {
                 for object in objects {
                     self.tell(object);
                 }
-                if self.shown_bytes > SHOWN_BYTES_MAX { Err(too_much()) } else { Ok(more) }
+                if self.found.bytes() > SHOWN_BYTES_MAX { Err(too_much()) } else { Ok(more) }
             }
             _ => Ok(false),
         }
     }
 
     fn shown_bytes(&self) -> u64 {
-        self.shown_bytes as u64
+        self.found.bytes() as u64
     }
 }
 

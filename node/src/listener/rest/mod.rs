@@ -16,6 +16,7 @@ mod message;
 mod key;
 mod request;
 mod steps;
+mod shown;
 mod mqsc;
 mod names;
 mod filter;

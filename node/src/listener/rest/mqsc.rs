@@ -13,8 +13,9 @@ use trimaran_proto::mqsc::{
     Answer as Said, Command, Display, Reply, Request, Wanted, found, not_understood, parse, rows,
 };
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
 use super::problem::Problem;
+use super::shown::Shown;
 use super::steps::{SHOWN_BYTES_MAX, Steps, too_much};
 use crate::types::Reason;
 
@@ -58,11 +59,11 @@ pub struct Action {
     command: Option<Command>,
     requests: VecDeque<Request>,
     /// What is said so far: lines, or one object of JSON each.
+    shown: Shown,
+    /// What a command that was taken apart says in words.
     lines: Vec<String>,
-    items: Vec<Value>,
-    shown_bytes: usize,
-    /// What a display says that found nothing, until it finds something.
-    nothing: Option<Vec<String>>,
+    /// What a display says that found nothing, until it finds something, and whether that is a failure.
+    nothing: Option<(Vec<String>, bool)>,
     /// MQ's reason once it failed.
     failed: Option<u32>,
 }
@@ -88,9 +89,8 @@ impl Action {
             manager: manager.to_owned(),
             command: None,
             requests: VecDeque::new(),
+            shown: Shown::default(),
             lines: Vec::new(),
-            items: Vec::new(),
-            shown_bytes: 0,
             nothing: None,
             failed: None,
         };
@@ -101,7 +101,7 @@ impl Action {
             }
             Ok(command) => action.command = Some(command),
             Err(fault) => {
-                action.lines = not_understood(&text, &fault);
+                action.add_lines(not_understood(&text, &fault));
                 action.failed = Some(Reason::CommandFailed.number());
             }
         }
@@ -116,66 +116,66 @@ impl Action {
 
     fn say(&mut self, reply: Option<&Reply>) {
         let command = self.command.as_ref().expect("a command is answered");
-        let Said { lines, failed } = Said::of(command, reply, &self.manager);
-        if !failed {
-            match (self.style, command, reply) {
-                (Style::Json, Command::Display(display), Some(reply)) => {
-                    let items = items(display, reply, &self.manager);
-                    self.shown_bytes += items.iter().map(|item| item.to_string().len()).sum::<usize>();
-                    self.items.extend(items);
-                }
-                _ => {
-                    self.shown_bytes += lines.iter().map(|line| line.len() + 4).sum::<usize>();
-                    self.lines.extend(lines);
-                }
+        if let (Style::Json, Command::Display(display), Some(reply)) = (self.style, command, reply) {
+            let items = items(display, reply, &self.manager);
+            if !items.is_empty() {
+                items.iter().for_each(|item| self.shown.add(&response(0, 0, "parameters", item)));
+                return;
             }
+        }
+        let Said { lines, failed, found_nothing } = Said::of(command, reply, &self.manager);
+        if found_nothing {
+            // Another page may have something.
+            self.nothing = Some((lines, failed));
             return;
         }
-        let reason = match (command, reply) {
-            (_, Some(Reply::Refused { reason, .. })) => Some(*reason),
-            (Command::NotHere(_), _) => Some(Reason::FunctionNotSupported.number()),
-            (Command::Display(_), _) => None,
-            _ => Some(Reason::CommandFailed.number()),
-        };
-        match reason {
-            Some(reason) => {
-                self.failed = Some(reason);
-                self.lines.extend(lines);
-            }
-            // Another page may have something.
-            None => self.nothing = Some(lines),
+        if failed {
+            self.failed = Some(match (command, reply) {
+                (_, Some(Reply::Refused { reason, .. })) => *reason,
+                (Command::NotHere(_), _) => Reason::FunctionNotSupported.number(),
+                _ => Reason::CommandFailed.number(),
+            });
+        }
+        self.add_lines(lines);
+    }
+
+    fn add_lines(&mut self, lines: Vec<String>) {
+        match self.style {
+            Style::Text => lines.iter().for_each(|line| self.shown.add(line)),
+            Style::Json => self.lines.extend(lines),
         }
     }
 
     /// All of it.
     pub fn answer(mut self) -> Answer {
-        if let Some(nothing) = self.nothing.take().filter(|_| self.lines.is_empty() && self.items.is_empty())
-        {
-            self.lines = nothing;
-            self.failed = Some(Reason::UnknownObjectName.number());
+        let nothing = self.nothing.take().filter(|_| self.lines.is_empty() && self.shown.is_empty());
+        if let Some((lines, failed)) = nothing {
+            self.failed = failed.then_some(Reason::UnknownObjectName.number());
+            self.add_lines(lines);
         }
         let (code, reason) = self.failed.map_or((0, 0), |reason| (2, reason));
         let overall = if self.failed.is_some() { Reason::CommandFailed.number() } else { 0 };
-        let one = |more: (&str, Value)| {
-            let mut one = Map::new();
-            one.insert("completionCode".into(), code.into());
-            one.insert("reasonCode".into(), reason.into());
-            one.insert(more.0.into(), more.1);
-            Value::Object(one)
-        };
-        let mut responses: Vec<Value> =
-            self.items.into_iter().map(|item| one(("parameters", item))).collect();
-        if responses.is_empty() || self.failed.is_some() {
-            let said = if self.style == Style::Text { "text" } else { "message" };
-            responses.push(one((said, self.lines.into())));
+        let overall = format!("\"overallCompletionCode\":{code},\"overallReasonCode\":{overall}}}");
+        match self.style {
+            Style::Text => self.shown.answer(
+                &format!(
+                    "{{\"commandResponse\":[{{\"completionCode\":{code},\"reasonCode\":{reason},\"text\":["
+                ),
+                &format!("]}}],{overall}"),
+            ),
+            Style::Json => {
+                if self.shown.is_empty() || self.failed.is_some() {
+                    self.shown.add(&response(code, reason, "message", &self.lines.into()));
+                }
+                self.shown.answer("{\"commandResponse\":[", &format!("],{overall}"))
+            }
         }
-        let whole = json!({
-            "commandResponse": responses,
-            "overallCompletionCode": code,
-            "overallReasonCode": overall,
-        });
-        answer::json(http::StatusCode::OK, &whole)
     }
+}
+
+/// What is told of one object, or of what kept the command from being done.
+fn response(code: u32, reason: u32, name: &str, value: &Value) -> Value {
+    json!({ "completionCode": code, "reasonCode": reason, name: value })
 }
 
 impl Steps for Action {
@@ -200,14 +200,14 @@ impl Steps for Action {
             return Ok(true);
         }
         self.say(Some(reply));
-        if self.shown_bytes <= SHOWN_BYTES_MAX {
+        if self.shown.bytes() <= SHOWN_BYTES_MAX {
             return Ok(more && !is_over);
         }
         Err(too_much())
     }
 
     fn shown_bytes(&self) -> u64 {
-        self.shown_bytes as u64
+        self.shown.bytes() as u64
     }
 }
 
@@ -355,7 +355,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trimaran_proto::admin::v1::{Attribute as SaidOf, ObjectDetails};
+    use trimaran_proto::admin::v1::{Attribute as SaidOf, HandleDetails, ObjectDetails, SessionDetails};
 
     use super::*;
 
@@ -435,6 +435,25 @@ mod tests {
         nothing.next_request();
         nothing.on_reply(&Reply::Objects(vec![queue("A")]), false).unwrap();
         assert_eq!(told(nothing)["commandResponse"][0]["reasonCode"], 2085);
+    }
+
+    #[test]
+    fn that_nobody_has_a_queue_open_is_said_when_no_page_has_a_handle() {
+        let handle = || HandleDetails { queue: "Q".into(), ..HandleDetails::default() };
+        let page = |handles| Reply::Sessions(vec![SessionDetails { handles, ..SessionDetails::default() }]);
+        for (last, says_nobody) in [(Vec::new(), true), (vec![handle()], false)] {
+            let mut display = text("display qstatus(*) type(handle)");
+            display.next_request();
+            assert_eq!(display.on_reply(&Reply::Objects(vec![queue("Q")]), false), Ok(false));
+            assert!(matches!(display.next_request(), Some(Request::Sessions { .. })));
+            assert_eq!(display.on_reply(&page(Vec::new()), true), Ok(true));
+            assert_eq!(display.on_reply(&page(last), false), Ok(false));
+            let said = told(display);
+            assert_eq!(said["overallCompletionCode"], 0);
+            let lines = said["commandResponse"][0]["text"].to_string();
+            assert_eq!(lines.matches("Nobody has a queue open").count(), usize::from(says_nobody), "{lines}");
+            assert_eq!(lines.contains("QUEUE(Q)"), !says_nobody, "{lines}");
+        }
     }
 
     #[test]

@@ -322,15 +322,18 @@ impl Service {
             let mut next = Some(request);
             while let Some(request) = next.take() {
                 let asked = ask(&self.listener, inbox, &mut errand, request).await;
-                let Answered { reply, more } = asked.map_err(|reason| {
+                let Answered { mut pieces, more } = asked.map_err(|reason| {
                     let elsewhere = check_serving(&self.listener, inbox).err();
                     let elsewhere = elsewhere.and_then(|unserved| unserved.elsewhere);
                     self.at(head, interrupted(reason, steps.changes(), is_begun), elsewhere)
                 })?;
                 is_begun = true;
-                let is_wanted = steps.on_reply(&reply, more.is_some())?;
-                if !held.hold(steps.shown_bytes()) {
-                    return Err(Problem::of(Reason::ResourceProblem, None));
+                let mut is_wanted = true;
+                while is_wanted && let Some(reply) = pieces.next().await {
+                    is_wanted = steps.on_reply(&reply, more.is_some() || !pieces.is_over())?;
+                    if !held.hold(steps.shown_bytes()) {
+                        return Err(Problem::of(Reason::ResourceProblem, None));
+                    }
                 }
                 next = more.filter(|_| is_wanted);
             }

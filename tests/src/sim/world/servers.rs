@@ -6,8 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -54,6 +54,16 @@ struct Open {
     admitted: Option<oneshot::Sender<Result<Terms, Refusal>>>,
     outbox: OutboxSender,
     held: BTreeMap<Token, Weight>,
+}
+
+/// A server that has let others have their turn: nobody else is on its worker in this world.
+#[derive(Debug, Default)]
+struct GoesOn(AtomicBool);
+
+impl Wake for GoesOn {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Ready when the world's time has come so far.
@@ -124,10 +134,17 @@ impl Servers {
 impl Server {
     /// One step of the server, and what it has for the mind now.
     fn step(&mut self) -> Vec<Mail> {
-        let mut context = Context::from_waker(Waker::noop());
+        let goes_on = Arc::new(GoesOn::default());
+        let waker = Waker::from(goes_on.clone());
+        let mut context = Context::from_waker(&waker);
         let (mut mail, mut events) = (Vec::new(), Vec::new());
-        let is_over = self.future.as_mut().poll(&mut context).is_ready();
-        debug_assert!(!is_over, "a queue manager of this world is there for good");
+        loop {
+            let is_over = self.future.as_mut().poll(&mut context).is_ready();
+            debug_assert!(!is_over, "a queue manager of this world is there for good");
+            if !goes_on.0.swap(false, Ordering::Relaxed) {
+                break;
+            }
+        }
         let _ = self.mailbox.poll_take(&mut context, &mut mail, 1_000, &mut events, 1_000);
         mail
     }
