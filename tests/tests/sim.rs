@@ -71,7 +71,8 @@ fn over_the_production_stores_too_a_seed_repeats_to_the_bit() {
 fn a_disk_that_was_taken_back_is_found_and_nothing_else_is_lost() {
     quiet_panics();
     let mut parted = 0;
-    for seed in 1..=8 {
+    // In the last one a message that is locked lets the one behind it go first.
+    for seed in (1..=8).chain([217]) {
         let verdict = days::run(seed, &Knobs { day: Day::OldImage, ..Knobs::default() });
         assert_eq!(verdict.violation, None, "seed {seed}");
         parted += verdict.counters.marks.get("node with another history named").copied().unwrap_or(0);

@@ -232,12 +232,19 @@ impl History {
             })
             .collect();
         let is_left = |operation: &&Operation| match &operation.what {
-            What::Browse(_) | What::Depth { .. } => false,
+            // What it showed is not said below, and that a message may have been locked explains what others got.
+            What::Browse(browse) => browse.locks,
+            What::Depth { .. } => false,
             What::Alter { object, .. } | What::Display { object, .. } => !changed.contains(object.as_str()),
             What::Outcome { unit, .. } => !unit_is_then(*unit),
             what => key_of(what).is_none_or(|(key, _)| !touched.contains(&key)),
         };
-        let operations = self.operations.iter().filter(is_left).cloned().collect();
+        let mut operations: Vec<Operation> = self.operations.iter().filter(is_left).cloned().collect();
+        for operation in &mut operations {
+            if let What::Browse(browse) = &mut operation.what {
+                (browse.got, browse.end) = (None, false);
+            }
+        }
         History { operations, ..self.clone() }
     }
 
