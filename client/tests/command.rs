@@ -299,7 +299,7 @@ fn a_line_that_is_wrong_is_named_in_plain_words() {
         (&["put", "HA.QUEUE", "-M", "a", "--priority", "-1"], "", "-1 is no number from 0 to"),
         (&["put", "HA.QUEUE", "-M", "a", "--count", "0"], "", "0 is less than 1"),
         (&["runmqsc", "-w", "x"], "", "it is no whole number from 0 on"),
-        (&["runmqsc", "-x"], "", "unexpected argument '-x' found\n\nUsage"),
+        (&["runmqsc", "-y"], "", "unexpected argument '-y' found\n\nUsage"),
     ] {
         let output = shell.run(arguments, input);
         let text = String::from_utf8(output.stderr).unwrap();
