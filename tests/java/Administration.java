@@ -113,6 +113,12 @@ public class Administration {
         System.out.println("event " + depth.getCommand() + " " + depth.getReason() + " "
             + depth.getStringParameterValue(CMQC.MQCA_BASE_OBJECT_NAME).trim() + ", depth "
             + depth.getIntParameterValue(CMQC.MQIA_HIGH_Q_DEPTH) + ", put " + depth.getIntParameterValue(CMQC.MQIA_MSG_ENQ_COUNT));
+        for (int at = 0; at < 2; at++) {
+            PCFMessage switched = event("SYSTEM.ADMIN.CONFIG.EVENT", new MQMessage());
+            System.out.println("event " + switched.getCommand() + " " + switched.getReason() + " " + switched.getMsgSeqNumber()
+                + ", object " + switched.getIntParameterValue(CMQCFC.MQIACF_OBJECT_TYPE) + ", configuration events "
+                + switched.getIntParameterValue(CMQC.MQIA_CONFIGURATION_EVENT));
+        }
         MQMessage[] messages = {new MQMessage(), new MQMessage(), new MQMessage()};
         for (MQMessage message : messages) {
             PCFMessage change = event("SYSTEM.ADMIN.CONFIG.EVENT", message);

@@ -113,6 +113,8 @@ async fn a_program_over_the_classes_for_pcf_administers_as_it_does_with_mq() {
             "dead 3023 3016",
             "a reply without a place 2085",
             "event 45 2224 PCF.EVENTS, depth 2, put 2",
+            "event 43 2368 1, object 5, configuration events 0",
+            "event 43 2368 2, object 5, configuration events 1",
             "event 43 2367 1 PCF.EVENTS, object 1, origin 3, \"\"",
             "event 43 2368 1 PCF.EVENTS, object 1, origin 3, \"\"",
             "event 43 2368 2 PCF.EVENTS, object 1, origin 3, \"told\"",

@@ -68,13 +68,30 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
             {
                 return Err(Failure::Client(unknown));
             }
-            let wrong = picture.what_is_wrong();
+            let mut wrong = picture.what_is_wrong();
+            if args.check && wrong.is_empty() && global.queue_manager.is_none() {
+                wrong = wrong_with_cluster(global, within).await?;
+            }
             if args.check && !wrong.is_empty() {
                 return Err(Failure::Check(wrong.join("; ")));
             }
             return Ok(());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// What is wrong with the nodes' own queue manager, once it has begun: who takes a node away while another one has nothing of it yet
+/// takes its majority.
+async fn wrong_with_cluster(global: &Global, within: Duration) -> Result<Vec<String>, Failure> {
+    let of_cluster = Global { queue_manager: Some(trimaran_client::CLUSTER.into()), ..global.clone() };
+    let answers = patiently("asking the nodes", ask_within(&of_cluster, within)).await?;
+    let views = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let mut views =
+        views.flat_map(|status| &status.queue_managers).filter(|view| view.name == trimaran_client::CLUSTER);
+    match views.any(|view| view.role != "recovering") {
+        true => Ok(Picture::of(&answers, Some(trimaran_client::CLUSTER)).what_is_wrong()),
+        false => Ok(Vec::new()),
     }
 }
 
