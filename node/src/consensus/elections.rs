@@ -197,9 +197,19 @@ impl Consensus {
         self.reluctant && self.held_back_since.is_none_or(|since| now.since(since) < patience)
     }
 
-    /// Leads no longer, without a successor: the others elect one when they miss it.
-    pub fn resign(&mut self) {
+    /// Leads no longer, without a successor: the others elect one when they miss it. What this node had as a leader, such as a
+    /// floating address, may be here until then, so it helps nobody else into its place before, or before [`Consensus::has_cleared`].
+    pub fn resign(&mut self, until: Instant) {
         self.step_down();
+        if self.now.is_some_and(|now| now < until) {
+            let (to, term) = (Some(self.options.node), self.raw.raft.term);
+            self.promise = Some(Promise { to, term, until });
+        }
+    }
+
+    /// Nothing of what this node had as a leader is here any more.
+    pub fn has_cleared(&mut self) {
+        self.promise.take_if(|promise| promise.to == Some(self.options.node));
     }
 
     /// No message below this term counts from now on. For a node that lost its hard state: what it promised in terms

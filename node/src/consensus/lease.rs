@@ -16,6 +16,7 @@
 //!    a heartbeat is held back until its term is on disk, so such a node cannot have answered one.
 //! 4. A promise ends early only when the leader it protects is out of the way: its process is gone
 //!    (`on_peer_gone`), it stands for election itself in a later term, or it handed its leadership over.
+//!    A leader that gives its part away (`resign`) owes the same to itself until what it had as a leader is gone (`has_cleared`).
 //! 5. Handing over is the one election that breaks promises, so there is no lease from the moment it begins. When it
 //!    comes to nothing, the order to take over may still be under way. Therefore the lease comes back only when the
 //!    node that was asked has answered a later round, which makes it deaf to the old order (it remembers the highest

@@ -306,7 +306,7 @@ impl Replica {
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
             // There is nobody to wait for, but for programs that are told.
             if !self.has_lease() || self.is_farewell_over() {
-                self.consensus.resign();
+                self.consensus.resign(self.address_until);
                 self.follow_leadership();
             }
             return;
@@ -461,6 +461,7 @@ impl Replica {
         if !is_wanted && deadline >= self.address_until {
             self.address_until = self.now.instant;
             self.address_awaited = self.now.instant;
+            self.consensus.has_cleared();
         }
     }
 

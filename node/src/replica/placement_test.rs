@@ -289,6 +289,34 @@ fn a_move_waits_for_a_program_that_takes_longer_than_the_lease_to_give_the_addre
     assert_eq!(group.leader(), Some(leader));
 }
 
+/// Its agent hangs, or is slow, so that the address is here for as long as its lease said.
+#[test]
+fn who_stops_without_a_successor_helps_nobody_into_its_place_while_it_may_have_the_address() {
+    let mut group = placed_group();
+    group
+        .members
+        .values_mut()
+        .for_each(|member| member.replica.options.address_tail = Some(Duration::from_secs(5)));
+    group.pass(millis(100));
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    let member = kill(&mut group, others[0]);
+    kill(&mut group, others[1]);
+    group.tell(leader, Event::Drain);
+    group.pass(millis(50));
+    assert!(
+        matches!(group.members[&leader].role, RoleView::NotServing { .. }),
+        "there is nobody to wait for"
+    );
+    come_back(&mut group, others[0], member);
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), None, "the address may be here");
+    let deadline = group.members[&leader].replica.address_until;
+    group.tell(leader, Event::AddressGone { deadline });
+    group.pass(Duration::from_secs(3));
+    assert_eq!(group.leader(), Some(others[0]));
+}
+
 #[test]
 fn a_move_that_came_to_nothing_lets_programs_in_again() {
     let mut group = placed_group();

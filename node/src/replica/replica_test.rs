@@ -1928,7 +1928,7 @@ fn a_leader_that_is_none_any_more_applies_the_rest_of_a_unit_and_answers_that_no
     while !alone.replica.queue_manager().is_half_applied() {
         alone.one_turn(&mut events);
     }
-    alone.replica.consensus.resign();
+    alone.replica.consensus.resign(Instant(0));
     alone.go_on(events);
     assert_eq!(alone.answer(APP, token).unwrap().reason, Reason::CallInterrupted);
     assert_eq!(alone.replica.queue_manager().sums().messages, 200);
@@ -2226,7 +2226,7 @@ fn where_leadership_is_lost_all_sessions_end_at_once_and_what_they_leave_goes_ov
     let call = || Call::Inquire { handle: HANDLE };
     let asks = |token| Event::Call { session: OTHER, token: Token(token), call: call() };
     alone.one_turn(&mut (90_000..90_400).map(asks).collect());
-    alone.replica.consensus.resign();
+    alone.replica.consensus.resign(Instant(0));
     alone.one_turn(&mut Vec::new());
     assert_eq!(alone.ended, [APP, OTHER]);
     let turns = short_turns(&mut alone, Vec::new());

@@ -80,7 +80,7 @@ impl Replica {
             ));
             self.announce_handover(Why::Disk, None, By::default());
         } else if hung_for >= HANGS_AFTER + TOLD_WITHIN {
-            self.consensus.resign();
+            self.consensus.resign(self.address_until);
             self.follow_leadership();
             debug_assert!(self.standing.leading().is_none(), "who gave its part away leads no longer");
         }
