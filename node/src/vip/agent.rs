@@ -74,6 +74,8 @@ struct Agent {
     owed: BTreeMap<QueueManagerId, Instant>,
     /// The newest line with addresses of a queue manager that was created, if it is not answered.
     unsettled: Option<u64>,
+    /// Addresses that are wanted, of a queue manager that was created, while they are leaving.
+    later: Vec<(QueueManagerId, ObjectName, InNetwork)>,
     /// What the node was told that is here, and whether it wants to know.
     told: BTreeSet<IpAddr>,
     is_asked: bool,
@@ -158,6 +160,7 @@ impl Agent {
             cut_off: BTreeSet::new(),
             owed: BTreeMap::new(),
             unsettled: None,
+            later: Vec::new(),
             told: BTreeSet::new(),
             is_asked: false,
             unread: Vec::new(),
@@ -492,10 +495,14 @@ impl Agent {
                 self.let_leave(number);
             }
         }
+        self.later.retain(|(of, ..)| *of != queue_manager);
         for address in wanted {
             let has = |place: &Place| place.address.ip == address.ip;
             match self.places.iter().find(|place| has(place)) {
                 None => self.add_place(queue_manager, &name, *address),
+                Some(place) if place.leaves_by.is_some() => {
+                    self.later.push((queue_manager, name.clone(), *address));
+                }
                 Some(place) if place.is_of(queue_manager) && place.address.prefix == address.prefix => {}
                 Some(place) => tracing::error!(
                     address = %address.ip,
@@ -572,6 +579,10 @@ impl Agent {
             }
             tracing::info!(%address, queue_manager = %place.address.name, "no address of the queue manager any more");
             self.report_interfaces();
+            let comes = self.later.iter().position(|(.., wanted)| wanted.ip == address);
+            if let Some((queue_manager, name, wanted)) = comes.map(|at| self.later.remove(at)) {
+                self.add_place(queue_manager, &name, wanted);
+            }
         }
         if !self.places.iter().any(|place| place.leaves_by.is_some())
             && let Some(number) = self.unsettled.take()
@@ -1005,6 +1016,16 @@ mod tests {
             assert!(matches!(report(), Report::Taken { queue_manager: 65_536, .. }));
         }
         assert_eq!(report(), Report::Settled { number: 1 });
+        assert_eq!(report(), holding(&[[10, 0, 0, 60], [10, 0, 0, 61]]));
+
+        // What is taken away and given back before the agent has looked is there again.
+        node.write_all(&[created(65_536, &[], 6), created(65_536, &both, 7), hold(65_536)].concat()).unwrap();
+        assert_eq!(report(), Report::Settled { number: 7 });
+        assert_eq!(report(), holding(&[]));
+        node.write_all(&hold(65_536)).unwrap();
+        for _ in both {
+            assert!(matches!(report(), Report::Taken { queue_manager: 65_536, .. }));
+        }
         assert_eq!(report(), holding(&[[10, 0, 0, 60], [10, 0, 0, 61]]));
 
         // Neither the file's nor another one's becomes somebody else's by that.
