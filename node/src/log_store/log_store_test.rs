@@ -211,7 +211,14 @@ fn what_a_node_acknowledged_is_not_known_where_its_mark_was_lost() {
     std::fs::remove_file(with_log.path().join("mark")).unwrap();
     // Nothing is left here but the message store, which has entries.
     let without = tempfile::tempdir().unwrap();
-    for (directory, store) in [(&with_log, meta(1, 1)), (&without, meta(3, 20))] {
+    // Nor that, but both copies of its mark are damaged: it is not new.
+    let damaged = tempfile::tempdir().unwrap();
+    filled(damaged.path(), 20, 1000);
+    std::fs::remove_dir_all(damaged.path().join("engine")).unwrap();
+    let mut mark = std::fs::read(damaged.path().join("mark")).unwrap();
+    mark.iter_mut().skip(33).step_by(4096).for_each(|byte| *byte ^= 1);
+    std::fs::write(damaged.path().join("mark"), mark).unwrap();
+    for (directory, store) in [(&with_log, meta(1, 1)), (&without, meta(3, 20)), (&damaged, meta(1, 1))] {
         for round in 0..2 {
             let recovered = open(directory.path()).recover(QM, &store).unwrap();
             assert!(!recovered.complete);

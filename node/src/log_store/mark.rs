@@ -15,7 +15,7 @@
 //!        16 it parted from a leader, and 84..136 say how: who does not know that flag writes none, and may go back and forth
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -149,6 +149,9 @@ pub struct MarkFile<F: FileSystem> {
     marks: BTreeMap<QueueManagerId, Mark>,
     /// Pairs of slots in the file; those no mark points at are free or were damaged.
     pairs: usize,
+    /// Those of which both slots are damaged: somebody's mark was there. The second slot is written when the first is durable, so a
+    /// crash leaves one.
+    lost: BTreeSet<usize>,
     /// Written since the last sync.
     unsynced: bool,
 }
@@ -167,16 +170,12 @@ impl<F: FileSystem> MarkFile<F> {
         let handle = Arc::new(handle);
         let mut marks: BTreeMap<QueueManagerId, Mark> = BTreeMap::new();
         let pairs = bytes.len().div_ceil(2 * SLOT);
+        let mut damaged: Vec<usize> = Vec::new();
         for slot in 0..bytes.len().div_ceil(SLOT) {
             let at = slot * SLOT;
             let used = &bytes[at..bytes.len().min(at + USED)];
             let Some((queue_manager, sequence, acknowledged)) = Acknowledged::decode(used) else {
-                if used.iter().any(|byte| *byte != 0) {
-                    sentences.push(format!(
-                        "mark of acknowledged entries {}: the slot at offset {at} is damaged; its twin is used",
-                        path.display()
-                    ));
-                }
+                damaged.extend(used.iter().any(|byte| *byte != 0).then_some(slot));
                 continue;
             };
             let mark = Mark { acknowledged, sequence, pair: slot / 2, dirty: false };
@@ -184,9 +183,19 @@ impl<F: FileSystem> MarkFile<F> {
                 marks.insert(queue_manager, mark);
             }
         }
+        let lost: BTreeSet<usize> =
+            damaged.iter().filter(|slot| damaged.contains(&(**slot ^ 1))).map(|slot| slot / 2).collect();
+        for slot in damaged.iter().filter(|slot| !lost.contains(&(**slot / 2)) || **slot % 2 == 0) {
+            let told = match lost.contains(&(slot / 2)) {
+                true => "and its twin are damaged: what was acknowledged is not known",
+                false => "is damaged; its twin is used",
+            };
+            let (path, at) = (path.display(), slot * SLOT);
+            sentences.push(format!("mark of acknowledged entries {path}: the slot at offset {at} {told}"));
+        }
         let writer = fs.new_writer(handle.clone())?;
         let mut file: MarkFile<F> =
-            MarkFile { path: path.to_path_buf(), handle, writer, marks, pairs, unsynced: false };
+            MarkFile { path: path.to_path_buf(), handle, writer, marks, pairs, lost, unsynced: false };
         // What was read is on the device before the log is touched: a start that ends in between, and the power with it, would
         // leave a log that lost its end beside a mark that does not know of it.
         file.handle.sync()?;
@@ -203,6 +212,11 @@ impl<F: FileSystem> MarkFile<F> {
 
     pub fn get(&self, queue_manager: QueueManagerId) -> Option<&Acknowledged> {
         self.marks.get(&queue_manager).map(|mark| &mark.acknowledged)
+    }
+
+    /// Whether somebody's mark was here, and it is not known whose, as both its slots are damaged.
+    pub fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     pub fn queue_managers(&self) -> impl Iterator<Item = QueueManagerId> {
@@ -224,6 +238,7 @@ impl<F: FileSystem> MarkFile<F> {
             let taken = |pair| self.marks.values().any(|mark| mark.pair == pair);
             let pair = (0..self.pairs).find(|pair| !taken(*pair)).unwrap_or(self.pairs);
             self.pairs = self.pairs.max(pair + 1);
+            self.lost.remove(&pair);
             self.marks.insert(queue_manager, Mark { acknowledged, sequence: 0, pair, dirty: true });
         }
         for _ in 0..2 {
@@ -378,7 +393,20 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let file = MarkFile::open(&DefaultFileSystem, &path, &mut sentences).unwrap();
         assert_eq!(file.get(one), Some(&acknowledged(1, 5)));
-        assert_eq!(sentences.len(), 1, "{sentences:?}");
+        assert!(sentences.len() == 1 && sentences[0].ends_with("its twin is used"), "{sentences:?}");
+        assert!(!file.has_lost());
+        drop(file);
+
+        // Both of one that was there, which is nobody that is new.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[(newest ^ 1) * SLOT + 33] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut sentences = Vec::new();
+        let mut file = MarkFile::open(&DefaultFileSystem, &path, &mut sentences).unwrap();
+        assert!(file.get(one).is_none() && file.has_lost());
+        assert!(sentences.len() == 1 && sentences[0].contains("is not known"), "{sentences:?}");
+        file.set(one, acknowledged(1, 7)).unwrap();
+        assert!(!file.has_lost(), "its place is taken");
     }
 
     #[test]

@@ -90,7 +90,9 @@ fn recover<F: FileSystem>(
     let mark = log.marks().get(queue_manager).copied();
     let span = log.span(queue_manager);
     let stored = log.stored_hard_state(queue_manager);
-    let is_new = mark.is_none() && span.is_none() && stored.is_none() && store.index <= FIRST;
+    let has_nothing = mark.is_none() && span.is_none() && stored.is_none() && store.index <= FIRST;
+    // Of a mark that is damaged nobody knows that it was not this one's.
+    let is_new = has_nothing && !log.marks().has_lost();
     let mark_is_lost = mark.is_none() && !is_new;
     if mark_is_lost {
         wrong.push(format!("the mark of what it acknowledged is missing or damaged in {directory}"));

@@ -233,6 +233,12 @@ impl Plan {
                     self.name
                 )));
             }
+            Some(leader) if status::is_ended(&best.view) => {
+                return Err(Failure::Check(format!(
+                    "{leader} leads {name}, which was ended: nothing has to be given up, and `strmqm {name}` starts it",
+                    name = self.name
+                )));
+            }
             Some(leader) if self.able() > voters / 2 => {
                 return Err(Failure::Check(format!(
                     "{leader} leads {} and does not serve yet. {} of {voters} voters can confirm it, so nothing has to be \
