@@ -245,19 +245,21 @@ mod tests {
         }
     }
 
+    /// Serves what comes in here.
+    fn served(
+        listener: &Listener,
+    ) -> tokio::sync::mpsc::UnboundedSender<std::io::Result<tokio::io::DuplexStream>> {
+        let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        tokio::spawn(serve(incoming, listener.clone(), Vec::new(), Shown::default(), std::future::pending()));
+        connections
+    }
+
     #[tokio::test]
     async fn monitors_that_do_not_read_keep_nobody_from_asking() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let node = fake_node(Limits::default(), serving());
-        let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
-        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        tokio::spawn(serve(
-            incoming,
-            node.listener.clone(),
-            Vec::new(),
-            Shown::default(),
-            std::future::pending(),
-        ));
+        let connections = served(&node.listener);
         // Before all of them, and slower than they are.
         let (mut near, far) = tokio::io::duplex(64);
         connections.send(Ok(far)).unwrap();
@@ -284,15 +286,7 @@ mod tests {
     async fn who_has_just_come_makes_no_room() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let node = fake_node(Limits::default(), serving());
-        let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
-        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        tokio::spawn(serve(
-            incoming,
-            node.listener.clone(),
-            Vec::new(),
-            Shown::default(),
-            std::future::pending(),
-        ));
+        let connections = served(&node.listener);
         let connect = || {
             let (near, far) = tokio::io::duplex(4096);
             connections.send(Ok(far)).unwrap();
