@@ -3,6 +3,7 @@
 //! directory, which [`crash_dir`] takes back to what a crash may leave. [`stores`] puts the node's own code around them,
 //! as `runtime/stores.rs` does with threads.
 
+mod block_cache;
 mod crash_dir;
 mod crash_fs;
 mod stores;

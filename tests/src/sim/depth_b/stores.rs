@@ -27,6 +27,7 @@ use trimaran_node::runtime::snapshots::Snapshots;
 use trimaran_node::types::{Index, ObjectName, QueueManagerId, Term, WriteNumber};
 use trimaran_proto::replica::v1::Row;
 
+use super::block_cache::Process;
 use super::crash_dir::{self, Before, Reached};
 use super::crash_fs::CrashFs;
 use crate::sim::disk::{
@@ -137,6 +138,7 @@ fn is_same(region: &Region, recovered: &Recovered) -> bool {
 
 /// The stores of a process, as `runtime/stores.rs` holds them.
 struct Running {
+    process: Process,
     log: LogWork<BlockFs<CrashFs>>,
     reader: LogReader<BlockFs<CrashFs>>,
     store: RocksStore,
@@ -231,7 +233,9 @@ impl StoresOnDisk {
     }
 
     fn running(&mut self) -> &mut Running {
-        self.running.as_mut().expect("the process runs")
+        let running = self.running.as_mut().expect("the process runs");
+        running.process.takes_over();
+        running
     }
 
     /// A store said that it cannot go on. When nothing was done to its disk that is a bug.
@@ -250,6 +254,8 @@ impl StoresOnDisk {
         expected: &[Expected],
         dies_in: Option<u64>,
     ) -> Result<(Running, Vec<Started>, Vec<String>), StartFailed> {
+        let process = Process::begin();
+        process.takes_over();
         let fs = self.fs.for_process();
         if let Some(calls) = dies_in {
             fs.die_in(calls);
@@ -273,6 +279,7 @@ impl StoresOnDisk {
         let damaged =
             move |reason: &str| *told.lock().expect("nothing panics with it") = Some(reason.to_string());
         let running = Running {
+            process,
             reader: log.reader(),
             log: LogWork::new(log, LogThreadOptions::default(), Duration::ZERO),
             store_work: StoreWork::new(store.clone(), StoreThreadOptions::default()),
@@ -664,6 +671,7 @@ impl Disk for StoresOnDisk {
             // The write was under way: it got so far.
             if !batch.is_empty() && rng.chance(700) {
                 self.fs.die_in(rng.below(6));
+                running.process.takes_over();
                 if let Ok(Written::Done) = running.log.write() {
                     let _ = running.log.follow_up();
                     self.marks.push("process ended right behind a write of the log");
