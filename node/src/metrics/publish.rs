@@ -403,6 +403,7 @@ mod tests {
                 since_put: Some(Duration::from_secs(4)),
                 since_get: Some(Duration::from_secs(5)),
                 lain: Some((Duration::from_millis(7), Duration::from_millis(8))),
+                ..QueueActivity::default()
             },
         };
         let channel = ChannelLine {

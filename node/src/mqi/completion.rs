@@ -12,7 +12,7 @@ use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, HandleId, InGroup, Index, Membership, Message, MessageId, NodeId,
     ObjectName, OutOfSync, Reason, Role, RunState, SessionId, Speaks, Term, UnitState, Version, WaitsFor,
-    limits,
+    WallTime, limits,
 };
 
 /// The answer to a call.
@@ -247,6 +247,10 @@ pub struct QueueActivity {
     pub since_put: Option<Duration>,
     /// LGETTIME, likewise.
     pub since_get: Option<Duration>,
+    /// LPUTDATE and LPUTTIME, by the clock of whoever serves; None: none was put.
+    pub last_put: Option<WallTime>,
+    /// LGETDATE and LGETTIME, likewise.
+    pub last_get: Option<WallTime>,
     /// QTIME: for how long messages that were got had been there, over the last few and over more of them, to the millisecond
     /// of each; None: none was got.
     pub lain: Option<(Duration, Duration)>,

@@ -364,7 +364,7 @@ impl Replica {
 
     fn activity(&self, id: QueueId) -> QueueActivity {
         let leading = self.standing.leading();
-        leading.map(|leading| leading.monitored.of(id, self.now.instant)).unwrap_or_default()
+        leading.map(|leading| leading.monitored.of(id, self.now.instant, self.wall())).unwrap_or_default()
     }
 
     pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {

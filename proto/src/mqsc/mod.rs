@@ -31,6 +31,7 @@ mod complete;
 pub use answer::{Answer, found};
 pub use command::{Command, Display, Reply, Request, Subject, Wanted};
 pub use complete::complete;
+pub use dates::day_and_time;
 pub use dump::dump;
 pub use facts::{Fact, Facts, Known, facts_of, live};
 pub use filter::{Filter, Operator};

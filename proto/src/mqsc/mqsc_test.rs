@@ -274,6 +274,27 @@ fn a_display_has_two_columns_in_mqs_order() {
          CURDEPTH(3)                             IPPROCS(1)\n   \
          MSGAGE(7)"
     );
+    let times = "DIS QS(A) LGETDATE LGETTIME LPUTTIME QTIME";
+    assert_eq!(
+        shown(times, vec![queue("A", &attributes)]),
+        "AMQ8450I: Display queue status details.\n   \
+         QUEUE(A)                                TYPE(QUEUE)\n   \
+         CURDEPTH(3)                             LGETDATE( )\n   \
+         LGETTIME( )                             LPUTTIME( )\n   \
+         QTIME( , )"
+    );
+    let mut used = queue("A", &attributes);
+    let status = used.status.as_mut().expect("a queue has one");
+    (status.last_put_ms, status.last_get_ms) = (1_745_290_867_000, 1_745_290_868_000);
+    (status.lain_short_us, status.lain_long_us) = (900_000, 812_500);
+    assert_eq!(
+        shown(times, vec![used]),
+        "AMQ8450I: Display queue status details.\n   \
+         QUEUE(A)                                TYPE(QUEUE)\n   \
+         CURDEPTH(3)                             LGETDATE(2025-04-22)\n   \
+         LGETTIME(03.01.08)                      LPUTTIME(03.01.07)\n   \
+         QTIME(900000,812500)"
+    );
 }
 
 #[test]

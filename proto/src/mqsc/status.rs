@@ -11,6 +11,7 @@ use crate::admin::v1::{
     HandleDetails, ListenerStatus, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse,
 };
 use crate::mq::cipher_spec::Suite;
+use crate::queue::v1::QueueStatus;
 
 /// What can be asked of each, in the order of the display; what stands in front is always shown.
 const QUEUE: &[&str] = &[
@@ -185,6 +186,9 @@ fn of_queue(queue: &ObjectDetails, queue_manager: &str) -> Row {
     let status = queue.status.clone().unwrap_or_default();
     let facts = facts_of(queue, queue_manager);
     let watched = facts.values.iter().find(|fact| fact.name == "MONQ").map(|fact| fact.value.clone());
+    // What never happened has no time, and no time has no day.
+    let at = |ms: i64| if ms > 0 { day_and_time(ms) } else { Default::default() };
+    let ((put, put_at), (got, got_at)) = (at(status.last_put_ms), at(status.last_get_ms));
     row(
         QUEUE,
         &[
@@ -192,13 +196,25 @@ fn of_queue(queue: &ObjectDetails, queue_manager: &str) -> Row {
             ("TYPE", "QUEUE".into()),
             ("CURDEPTH", status.depth.to_string()),
             ("IPPROCS", status.open_input.to_string()),
+            ("LGETDATE", got),
+            ("LGETTIME", got_at),
+            ("LPUTDATE", put),
+            ("LPUTTIME", put_at),
             ("MONQ", watched.unwrap_or_default()),
             ("MSGAGE", status.oldest_age_s.to_string()),
             ("OPPROCS", status.open_output.to_string()),
-            ("QTIME", " , ".into()),
+            ("QTIME", lain_of(&status)),
             ("UNCOM", yes(status.uncommitted > 0)),
         ],
     )
+}
+
+/// QTIME: two numbers of microseconds, or none.
+fn lain_of(status: &QueueStatus) -> String {
+    match status.last_get_ms {
+        0 => " , ".into(),
+        _ => format!("{},{}", status.lain_short_us, status.lain_long_us),
+    }
 }
 
 fn of_handle(session: &SessionDetails, handle: &HandleDetails) -> Row {

@@ -24,8 +24,8 @@ enum How {
     Word(&'static [(&'static str, i32)]),
     /// The same for all.
     Always(i32),
-    /// Two numbers; MQMON_NOT_AVAILABLE where nobody keeps them.
-    Unknown,
+    /// Two numbers with a comma between; MQMON_NOT_AVAILABLE where there are none yet.
+    Pair,
     /// Hexadecimal digits, behind those of the field before.
     Identifier {
         behind: &'static str,
@@ -87,7 +87,7 @@ const QUEUE: &[Field] = &[
     word("MONQ", 123, MONITORED),
     number("MSGAGE", 1227),
     number("OPPROCS", 18),
-    field("QTIME", 1226, How::Unknown),
+    field("QTIME", 1226, How::Pair),
     word("UNCOM", 1027, NO_YES),
 ];
 const HANDLE: &[Field] = &[
@@ -227,7 +227,11 @@ fn told<'a>(field: &Field, value_of: impl Fn(&str) -> &'a str) -> Option<Paramet
             found.map(|(_, number)| Parameter::number(id, *number))
         }
         How::Always(number) => Some(Parameter::number(id, *number)),
-        How::Unknown => Some(Parameter { id, value: Value::Numbers(vec![-1, -1]) }),
+        How::Pair => {
+            const NOT_AVAILABLE: i32 = -1;
+            let numbers = value.split(',').map(|number| clamped(number).unwrap_or(NOT_AVAILABLE));
+            Some(Parameter { id, value: Value::Numbers(numbers.collect()) })
+        }
         How::Identifier { behind } => {
             let digits = format!("{}{value}", value_of(behind));
             Some(Parameter { id, value: Value::Bytes(bytes_of(&digits)) })

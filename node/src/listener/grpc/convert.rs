@@ -323,6 +323,9 @@ pub fn parts(body: &Body) -> impl Iterator<Item = Bytes> + '_ {
 }
 
 pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
+    let at = |time: Option<WallTime>| time.map_or(0, |time| time.0);
+    let us = |lain: Option<Duration>| lain.map_or(-1, |lain| lain.as_micros() as i64);
+    let (short, long) = queue.activity.lain.unzip();
     wire::QueueStatus {
         queue: queue.definition.object.name.clone(),
         depth: queue.depth,
@@ -340,6 +343,10 @@ pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
             selector::TEMPORARY_DYNAMIC => "TEMPDYN".to_string(),
             _ => String::new(),
         },
+        last_put_ms: at(queue.activity.last_put),
+        last_get_ms: at(queue.activity.last_get),
+        lain_short_us: us(short),
+        lain_long_us: us(long),
     }
 }
 

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 use trimaran_proto::admin::v1::{DisplayRequest, ObjectDetails};
 use trimaran_proto::attribute::Kind;
-use trimaran_proto::mqsc::{Facts, Reply, Request, facts_of};
+use trimaran_proto::mqsc::{Facts, Reply, Request, day_and_time, facts_of};
 use trimaran_proto::queue::v1::QueueStatus;
 
 use super::answer::Answer;
@@ -344,9 +344,7 @@ fn told(
     }
     for (path, day, time) in TIMES_OF.iter().filter(|(path, ..)| is_wanted(path)) {
         if let (Some(day), Some(time)) = (text(day), text(time)) {
-            // Where nobody knows, it is blank.
-            let moment = format!("{day}T{}.000Z", time.replace('.', ":"));
-            put_at(&mut item, path, if day.is_empty() { "".into() } else { moment.into() });
+            put_at(&mut item, path, moment(day, time).into());
         }
     }
     if let Some(status) = object.status.as_ref().filter(|_| facts.kind == Kind::LocalQueue) {
@@ -355,6 +353,11 @@ fn told(
         }
     }
     item
+}
+
+/// MQ's day and time in one; blank where nobody knows.
+fn moment(day: &str, time: &str) -> String {
+    if day.is_empty() { String::new() } else { format!("{day}T{}.000Z", time.replace('.', ":")) }
 }
 
 const TIMES: &str = "timestamps";
@@ -368,14 +371,19 @@ fn times(sort: Sort) -> impl Iterator<Item = &'static str> {
 
 /// Of a local queue. What MQ has and nobody here keeps is as MQ tells it where monitoring is off.
 pub fn status_of(status: &QueueStatus) -> Vec<(&'static str, Value)> {
+    let last = |ms: i64| {
+        let (day, time) = if ms > 0 { day_and_time(ms) } else { Default::default() };
+        Value::from(moment(&day, &time))
+    };
+    let lain = |us: i64| json!(if status.last_get_ms > 0 { us } else { -1 });
     vec![
         ("status.currentDepth", status.depth.into()),
-        ("status.lastGet", "".into()),
-        ("status.lastPut", "".into()),
+        ("status.lastGet", last(status.last_get_ms)),
+        ("status.lastPut", last(status.last_put_ms)),
         ("status.mediaRecoveryLogExtent", "".into()),
         ("status.oldestMessageAge", status.oldest_age_s.into()),
-        ("status.onQTime.longSamplePeriod", json!(-1)),
-        ("status.onQTime.shortSamplePeriod", json!(-1)),
+        ("status.onQTime.longSamplePeriod", lain(status.lain_long_us)),
+        ("status.onQTime.shortSamplePeriod", lain(status.lain_short_us)),
         ("status.openInputCount", status.open_input.into()),
         ("status.openOutputCount", status.open_output.into()),
         ("status.uncommittedMessages", status.uncommitted.into()),
