@@ -4,6 +4,7 @@ use trimaran_client::{InstanceStatus, QueueManagerStatus, RunState};
 
 use crate::{
     arguments::{DspmqArgs, Global},
+    dspmqver::installation,
     output::{Failure, Outcome, patiently},
     say,
     status::{self, Picture},
@@ -62,6 +63,10 @@ fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
     if asks("standby") {
         // There are instances of other nodes in place of standbys.
         fields.push("STANDBY(Not permitted)".to_string());
+    }
+    if asks("installation") {
+        let [name, path, version] = installation();
+        fields.push(format!("INSTNAME({name}) INSTPATH({path}) INSTVER({version})"));
     }
     if asks("nativeha") {
         let in_sync =
@@ -152,6 +157,10 @@ mod tests {
             long[2],
             " INSTANCE(b) ROLE(Replica) REPLADDR(b:7101) CONNACTV(no) INSYNC(no) BACKLOG(0) HASTATUS(not connected)"
         );
+        let [name, path, version] = installation();
+        let installed = lines(&manager(), &args(&["installation"], false, false));
+        let fields = format!(" INSTNAME({name}) INSTPATH({path}) INSTVER({version})");
+        assert!(installed[0].ends_with(&fields), "{}", installed[0]);
         let placed = QueueManagerStatus { preferred: "b".into(), fail_back: "now".into(), ..manager() };
         let placed = lines(&placed, &args(&["place"], false, false));
         assert!(placed[0].ends_with(" ADDRESS() PREFERRED(b) FAILBACK(now) CANARY(no)"), "{}", placed[0]);

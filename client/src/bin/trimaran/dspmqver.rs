@@ -28,19 +28,25 @@ pub fn run(global: &Global, args: DspmqverArgs) -> Outcome {
     Ok(())
 }
 
+/// The one there is: its name, the directory of its programs, its version.
+pub fn installation() -> [String; 3] {
+    let path = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let path = path.and_then(|path| path.parent().map(|parent| parent.display().to_string()));
+    ["Installation1".to_string(), path.unwrap_or_default(), VERSION.to_string()]
+}
+
 /// The bit of -f, MQ's title, and what stands there.
 fn fields() -> [(u32, &'static str, String); 8] {
     let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
-    let path = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
-    let path = path.and_then(|path| path.parent().map(|parent| parent.display().to_string()));
+    let [name, path, version] = installation();
     [
         (1, "Name:", "Trimaran".to_string()),
-        (2, "Version:", VERSION.to_string()),
+        (2, "Version:", version),
         (16, "Platform:", format!("Trimaran for {os} ({architecture})")),
         (32, "Mode:", format!("{}-bit", usize::BITS)),
         (64, "O/S:", os.to_string()),
-        (128, "InstName:", "Installation1".to_string()),
-        (512, "InstPath:", path.unwrap_or_default()),
+        (128, "InstName:", name),
+        (512, "InstPath:", path),
         (2048, "MaxCmdLevel:", CMDLEVEL.to_string()),
     ]
 }

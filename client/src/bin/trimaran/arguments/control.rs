@@ -124,7 +124,7 @@ Examples:
   trimaran dspmq -o all")]
 pub struct DspmqArgs {
     /// Details
-    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "standby", "nativeha", "place"], ignore_case = true)]
+    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "standby", "installation", "nativeha", "place"], ignore_case = true)]
     pub details: Vec<String>,
     /// Each instance on a line of its own
     #[arg(short = 'x')]
