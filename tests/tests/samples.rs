@@ -1,5 +1,5 @@
 //! The samples of clients in Python, Go and Java (`client/samples`), each told the same story on three real nodes with
-//! certificates. Its node is killed in the midst of it.
+//! certificates. Its node is killed in the midst of it. And Prometheus, which reads what all nodes say of themselves.
 //!
 //! The programs must be built (`cargo build --workspace --bins`). Needs Python, Go, protoc, a JDK and Maven, and once a way to
 //! the registries of their packages.
@@ -9,7 +9,8 @@ use std::process::Output;
 use std::time::Duration;
 
 use trimaran_client::Attributes;
-use trimaran_tests::process::samples::Sample;
+use trimaran_tests::process::cluster::http_get;
+use trimaran_tests::process::samples::{Sample, promlint};
 use trimaran_tests::process::{Cluster, Plan, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
@@ -29,6 +30,39 @@ async fn the_sample_in_go_follows_the_node_that_serves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sample_in_java_follows_the_node_that_serves() {
     story(Sample::java()).await;
+}
+
+/// IBM's exporters gave these names, and boards ask for them.
+const NAMES_OF_IBM: &str = "non-histogram and non-summary metrics should not have \"_count\" suffix";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_has_nothing_to_say_of_the_metrics_but_where_ibm_chose_the_name() {
+    let promlint = promlint().unwrap_or_else(|text| panic!("{text}"));
+    let cluster = Cluster::start(Plan::default());
+    let serving = cluster.serving().expect("a node serves");
+    let script = "DEFINE QLOCAL(HA.QUEUE)\nDEFINE CHANNEL(APP.SVRCONN) CHLTYPE(SVRCONN)\n";
+    let connect = cluster.addresses().join(",");
+    let run = |arguments: &[&str], input: &str| {
+        let output = run_program("trimaran", &[&["--connect", &connect], arguments].concat(), input);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["runmqsc"], script);
+    run(&["put", QUEUE], "one\ntwo\n");
+    run(&["get", QUEUE], "");
+    for node in &cluster.nodes {
+        let (_, page) = http_get(&node.http, "/metrics").expect("every node has a page");
+        let mut reading = promlint.start(&[]);
+        reading.stdin.take().expect("it is piped").write_all(page.as_bytes()).expect("it reads");
+        let said = lines(&reading.wait_with_output().expect("a child can be waited for"));
+        let is_theirs = |line: &&String| line.starts_with("ibmmq_") && line.ends_with(NAMES_OF_IBM);
+        let ours: Vec<&String> = said.iter().filter(|line| !is_theirs(line)).collect();
+        assert_eq!(ours, [&""; 0], "{page}");
+        assert_eq!(
+            page.contains("ibmmq_queue_mqget_count{"),
+            node.http == cluster.nodes[serving].http,
+            "the page of the node that serves has what was done"
+        );
+    }
 }
 
 async fn story(sample: Result<Sample, String>) {

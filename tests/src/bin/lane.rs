@@ -198,7 +198,7 @@ fn installed() -> Step {
 fn samples() -> Step {
     cargo(
         "samples",
-        "clients in Python, Go and Java, built from the protos and told of a killed node",
+        "clients in Python, Go and Java, built from the protos and told of a killed node; metrics as Prometheus checks them",
         "test --workspace --test samples -- --test-threads=1",
     )
 }

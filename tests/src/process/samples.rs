@@ -27,7 +27,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn python() -> Result<Sample, String> {
-        let directory = copied("python")?;
+        let directory = copied(SAMPLES, "python")?;
         let python = Python::environment()?;
         python.generate(directory.path())?;
         let program = vec![python.interpreter().into(), directory.path().join("sample.py").into()];
@@ -35,25 +35,9 @@ impl Sample {
     }
 
     pub fn go() -> Result<Sample, String> {
-        let directory = copied("go")?;
-        let kept = cache()?.join("samples/go");
-        let run = |program: &str, arguments: &[String]| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let path = std::iter::once(kept.join("bin")).chain(std::env::split_paths(&path));
-            let output = Command::new(program)
-                .args(arguments)
-                .current_dir(directory.path())
-                .env("PATH", std::env::join_paths(path).map_err(|error| error.to_string())?)
-                .env("GOBIN", kept.join("bin"))
-                .env("GOMODCACHE", kept.join("mod"))
-                .env("GOCACHE", kept.join("cache"))
-                .env("GOFLAGS", "-modcacherw")
-                .output()
-                .map_err(|error| {
-                    format!("{program}: {error}; install Go 1.22 or newer and protoc (Debian: golang-go, protobuf-compiler)")
-                })?;
-            check(&output, &format!("{program} {} fails", arguments.join(" ")))
-        };
+        let directory = copied(SAMPLES, "go")?;
+        let kept = kept_for_go()?;
+        let run = |program: &str, arguments: &[String]| with_go(directory.path(), program, arguments);
         for plugin in GO_PLUGINS {
             let name = plugin.rsplit(['/', '@']).nth(1).expect("a path and a version");
             if !kept.join("bin").join(name).exists() {
@@ -80,7 +64,7 @@ impl Sample {
     }
 
     pub fn java() -> Result<Sample, String> {
-        let directory = copied("java")?;
+        let directory = copied(SAMPLES, "java")?;
         let built = Command::new("mvn")
             .args(["-q", "-B", "package"])
             .arg(format!("-Dmaven.repo.local={}", cache()?.join("samples/maven").display()))
@@ -114,10 +98,46 @@ impl Sample {
     }
 }
 
+/// Reads a page of metrics and says what Prometheus' own `promtool check metrics` says, by the same library.
+pub fn promlint() -> Result<Sample, String> {
+    let directory = copied("tests/go", "promlint")?;
+    with_go(directory.path(), "go", &["build".into(), "-o".into(), "promlint".into(), ".".into()])?;
+    let program = vec![directory.path().join("promlint").into()];
+    Ok(Sample { program, _directory: directory })
+}
+
+fn kept_for_go() -> Result<PathBuf, String> {
+    Ok(cache()?.join("samples/go"))
+}
+
+/// Runs a program of Go's or one that it has installed.
+fn with_go(directory: &Path, program: &str, arguments: &[String]) -> Result<(), String> {
+    let kept = kept_for_go()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(kept.join("bin")).chain(std::env::split_paths(&path));
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .env("PATH", std::env::join_paths(path).map_err(|error| error.to_string())?)
+        .env("GOBIN", kept.join("bin"))
+        .env("GOMODCACHE", kept.join("mod"))
+        .env("GOCACHE", kept.join("cache"))
+        .env("GOFLAGS", "-modcacherw")
+        .output()
+        .map_err(|error| {
+            format!(
+                "{program}: {error}; install Go 1.22 or newer and protoc (Debian: golang-go, protobuf-compiler)"
+            )
+        })?;
+    check(&output, &format!("{program} {} fails", arguments.join(" ")))
+}
+
+const SAMPLES: &str = "client/samples";
+
 /// A place to build in, with the sources.
-fn copied(language: &str) -> Result<tempfile::TempDir, String> {
+fn copied(from: &str, name: &str) -> Result<tempfile::TempDir, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let sources = root().join("client/samples").join(language);
+    let sources = root().join(from).join(name);
     copy_all(&sources, directory.path()).map_err(|error| format!("{}: {error}", sources.display()))?;
     Ok(directory)
 }
