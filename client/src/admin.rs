@@ -253,9 +253,13 @@ impl Admin {
         kind: impl Into<String>,
         name: impl Into<String>,
     ) -> Result<Vec<ObjectDetails>> {
-        let queue_manager = self.connection.queue_manager();
         let (kind, name) = (kind.into(), name.into());
-        let mut request = wire::DisplayRequest { queue_manager, kind, name, after: String::new() };
+        self.displayed(wire::DisplayRequest { kind, name, ..wire::DisplayRequest::default() }).await
+    }
+
+    /// All pages of it. What does not meet the conditions may be among them, from a node that is older.
+    async fn displayed(&self, mut request: wire::DisplayRequest) -> Result<Vec<ObjectDetails>> {
+        request.queue_manager = self.connection.queue_manager();
         let mut objects: Vec<ObjectDetails> = Vec::new();
         loop {
             let mut page = self
@@ -266,10 +270,14 @@ impl Admin {
                 })
                 .await?;
             objects.append(&mut page.objects);
-            match objects.last().filter(|_| page.more) {
-                Some(last) => request.after.clone_from(&last.name),
-                None => return Ok(objects),
+            if !page.more {
+                return Ok(objects);
             }
+            request.after = match (page.upto.is_empty(), objects.last()) {
+                (false, _) => page.upto,
+                (true, Some(last)) => last.name.clone(),
+                (true, None) => return Ok(objects),
+            };
         }
     }
 
@@ -376,9 +384,7 @@ impl Admin {
                 let action = RecordAction::try_from(action).unwrap_or_default();
                 self.set(kind, profile, action, attributes(said)).await?;
             }
-            Request::Display(wire::DisplayRequest { kind, name, .. }) => {
-                return self.display(kind, name).await.map(Reply::Objects);
-            }
+            Request::Display(request) => return self.displayed(request).await.map(Reply::Objects),
             Request::Refresh(wire::RefreshRequest { kind, name, within_minutes, .. }) => {
                 self.refresh_objects(kind, name, within_minutes).await?;
             }

@@ -1,7 +1,7 @@
 //! What a command says when it was asked.
 
 use super::command::{Command, Display, Reply, Subject, Wanted};
-use super::facts::{Fact, Facts, facts_of};
+use super::facts::{Fact, Facts, facts_of, meets};
 use super::layout::{self, Cell};
 use super::{message, order, status};
 use crate::admin::v1::ObjectDetails;
@@ -54,8 +54,9 @@ pub fn found<'a>(
     objects: &'a [ObjectDetails],
     queue_manager: &'a str,
 ) -> impl Iterator<Item = Facts> + 'a {
-    let all = objects.iter().map(move |object| facts_of(object, queue_manager));
-    all.filter(|facts| passes(display, facts)).map(|mut facts| {
+    let shown = objects.iter().filter(move |object| meets(object, queue_manager, &display.filters));
+    shown.map(move |object| {
+        let mut facts = facts_of(object, queue_manager);
         let (kind, of_type) = (facts.kind, of_type(&facts).to_string());
         facts.values.retain(|fact| order::applies(kind, &of_type, fact.name));
         facts
@@ -70,8 +71,8 @@ fn of_type(facts: &Facts) -> &str {
 fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
     let blocks: Vec<Vec<Cell>> = match (display.subject, reply) {
         (Subject::Object(_) | Subject::Queues, Reply::Objects(objects)) => {
-            let all = objects.iter().map(|object| facts_of(object, queue_manager));
-            all.filter(|facts| passes(display, facts)).map(|facts| cells_of(display, &facts)).collect()
+            let shown = objects.iter().filter(|object| meets(object, queue_manager, &display.filters));
+            shown.map(|object| cells_of(display, &facts_of(object, queue_manager))).collect()
         }
         (_, reply) => status::blocks(display, reply, queue_manager),
     };
@@ -99,17 +100,6 @@ fn nobody_has(display: &Display) -> String {
         (name, true) => format!("Nobody has {name} open."),
         (_, false) => "No handle is as it is asked for.".to_string(),
     }
-}
-
-/// An attribute that an object has not is not met by any filter.
-fn passes(display: &Display, facts: &Facts) -> bool {
-    display.filters.iter().all(|filter| {
-        if filter.attribute == facts.label {
-            return filter.holds(&facts.name);
-        }
-        let found = facts.values.iter().find(|fact| fact.name == filter.attribute);
-        found.is_some_and(|fact| filter.holds(&fact.value))
-    })
 }
 
 fn cells_of(display: &Display, facts: &Facts) -> Vec<Cell> {

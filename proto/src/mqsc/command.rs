@@ -269,14 +269,21 @@ impl Command {
 impl Display {
     fn requests(&self) -> Vec<Request> {
         match self.subject {
-            Subject::Object(kind) => vec![listed(kind.facts().name, &self.name)],
-            Subject::Queues => vec![listed("QUEUE", &self.name)],
+            Subject::Object(kind) => vec![self.filtered(kind.facts().name)],
+            Subject::Queues => vec![self.filtered("QUEUE")],
             Subject::QueueStatus => vec![listed("QLOCAL", &self.name)],
             // A queue that nobody has open is another answer than one that is not there.
             subject @ Subject::QueueHandles => vec![listed("QLOCAL", &self.name), connected(subject)],
             subject @ (Subject::Connections | Subject::ChannelStatus) => vec![connected(subject)],
             Subject::ManagerStatus | Subject::Instances | Subject::ListenerStatus => vec![Request::Status],
         }
+    }
+
+    /// Whoever has the objects looks at them first, and does not send those that are not shown.
+    fn filtered(&self, kind: &str) -> Request {
+        let (kind, name) = (kind.to_string(), self.name.clone());
+        let conditions = self.filters.iter().filter_map(Filter::condition).collect();
+        Request::Display(DisplayRequest { kind, name, conditions, ..DisplayRequest::default() })
     }
 }
 

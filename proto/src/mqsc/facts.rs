@@ -1,6 +1,7 @@
 //! What is known of an object: what was set, and what the queue manager knows besides, as it is displayed and compared.
 
 use super::dates::day_and_time;
+use super::filter::Filter;
 use super::layout::Cell;
 use crate::admin::v1::ObjectDetails;
 use crate::attribute::{Attribute, Form, Kind, State, Value};
@@ -37,6 +38,30 @@ pub fn facts_of(object: &ObjectDetails, queue_manager: &str) -> Facts {
         .filter_map(|attribute| Some(fact(attribute, &attribute.text(&live(kind, attribute, &besides)?))));
     let name = if kind == Kind::QueueManager { queue_manager } else { &object.name };
     Facts { kind, label: facts.name_label, name: name.to_string(), values: set.chain(known).collect() }
+}
+
+/// An attribute that an object has not is not met by any filter. Nothing is worded but what is looked at.
+pub fn meets(object: &ObjectDetails, queue_manager: &str, filters: &[Filter]) -> bool {
+    if filters.is_empty() {
+        return true;
+    }
+    let kind = Kind::named(&object.kind).unwrap_or(Kind::LocalQueue);
+    let besides = Known::of(object, kind);
+    filters.iter().all(|filter| {
+        if filter.attribute == kind.facts().name_label {
+            let name = if kind == Kind::QueueManager { queue_manager } else { &object.name };
+            return filter.holds(name);
+        }
+        let Some(attribute) = kind.attribute_named(&filter.attribute) else { return false };
+        let set = object.attributes.iter().find(|said| said.name == attribute.name);
+        match set {
+            Some(said) => filter.holds(&said.value),
+            None if attribute.state == State::Live => {
+                live(kind, attribute, &besides).is_some_and(|value| filter.holds(&attribute.text(&value)))
+            }
+            None => false,
+        }
+    })
 }
 
 fn fact(attribute: &'static Attribute, value: &str) -> Fact {

@@ -1,6 +1,7 @@
 //! WHERE: which of the objects that were found are shown.
 
 use super::words::Item;
+use crate::admin::v1::Condition;
 use crate::attribute::{Attribute, Form};
 
 /// WHERE(attribute operator value).
@@ -57,6 +58,20 @@ impl Filter {
             operator: *operator,
             value: value.text.trim_end().to_string(),
         })
+    }
+
+    /// For another node to look at; None for what WHERE has no word for.
+    pub fn condition(&self) -> Option<Condition> {
+        let (word, _) = OPERATORS.iter().find(|(_, operator)| *operator == self.operator)?;
+        let (attribute, value) = (self.attribute.clone(), self.value.clone());
+        Some(Condition { attribute, operator: word.to_string(), value })
+    }
+
+    /// None where the operator is not one.
+    pub fn of(condition: &Condition) -> Option<Filter> {
+        let (_, operator) = OPERATORS.iter().find(|(word, _)| *word == condition.operator)?;
+        let (attribute, value) = (condition.attribute.clone(), condition.value.clone());
+        Some(Filter { attribute, operator: *operator, value })
     }
 
     /// # Errors

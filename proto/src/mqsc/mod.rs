@@ -33,7 +33,7 @@ pub use command::{Command, Display, Reply, Request, Subject, Wanted};
 pub use complete::complete;
 pub use dates::day_and_time;
 pub use dump::dump;
-pub use facts::{Fact, Facts, Known, facts_of, live};
+pub use facts::{Fact, Facts, Known, facts_of, live, meets};
 pub use filter::{Filter, Operator};
 pub use lines::{Joiner, Line};
 pub use parser::parse;

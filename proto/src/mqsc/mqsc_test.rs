@@ -3,7 +3,8 @@
 use super::*;
 use crate::admin::v1::set_request::Action;
 use crate::admin::v1::{
-    Attribute, ListenerStatus, ObjectDetails, Passed, QueueManagerStatus, SessionDetails, StatusResponse,
+    Attribute, Condition, ListenerStatus, ObjectDetails, Passed, QueueManagerStatus, SessionDetails,
+    StatusResponse,
 };
 use crate::attribute::Kind;
 use crate::queue::v1::QueueStatus;
@@ -266,6 +267,12 @@ fn a_display_has_two_columns_in_mqs_order() {
     );
     let none = shown("DIS Q(A*) WHERE(CURDEPTH GT 3)", vec![queue("A", &attributes)]);
     assert_eq!(none, "AMQ8147E: IBM MQ object A* not found.");
+    let command = parse("DIS QL(*) WHERE(CURDEPTH GT 3)").expect("it is understood");
+    let [Request::Display(asked)] = &command.requests()[..] else { panic!("{command:?}") };
+    assert_eq!(
+        asked.conditions.iter().map(Filter::of).collect::<Vec<_>>(),
+        [Filter::of(&Condition { attribute: "CURDEPTH".into(), operator: "GT".into(), value: "3".into() })]
+    );
     let status = shown("DIS QS(A) MSGAGE IPPROCS", vec![queue("A", &attributes)]);
     assert_eq!(
         status,

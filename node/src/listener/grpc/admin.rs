@@ -6,6 +6,7 @@ use futures::stream;
 use tonic::{Request, Response, Status};
 use trimaran_proto::admin::v1 as wire;
 use trimaran_proto::admin::v1::admin_server::Admin;
+use trimaran_proto::mqsc;
 use trimaran_proto::queue::v1::{Outcome, Serving};
 
 use super::ResponseStream;
@@ -19,9 +20,11 @@ use crate::mqi::{self, Call, Completion, Data, MembershipRequest, StatusView};
 use crate::replica::Inbox;
 use crate::types::{
     HandleId, Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term,
-    Version, WhyNotServing,
+    Version, WhyNotServing, limits,
 };
 
+/// Of those of which few may meet the conditions of a display, so many are looked at for one answer.
+const LOOKED_AT_MAX: usize = 2_000;
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
 
@@ -168,17 +171,33 @@ impl Admin for Administration {
     ) -> Result<Response<wire::DisplayResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let display = |_: &Inbox| {
-            let kinds = mqi::kinds_named(&request.kind)?;
-            Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
+        let filters = match convert::filters(&request.conditions) {
+            Ok(filters) => filters,
+            Err(refusal) => {
+                let outcome = convert::outcome_of(&refusal);
+                return Ok(Response::new(wire::DisplayResponse { outcome, ..Default::default() }));
+            }
         };
-        let answer = self.ask(&admission, &request.queue_manager, display).await;
-        let (objects, more) = match &answer.completion.data {
-            Data::Objects(page) => (page.objects.iter().map(convert::object_details).collect(), page.more),
-            _ => (Vec::new(), false),
+        let (mut objects, mut upto, mut looked_at) = (Vec::new(), request.after.clone(), 0);
+        let (answer, more) = loop {
+            let display = |_: &Inbox| {
+                let kinds = mqi::kinds_named(&request.kind)?;
+                Ok(mqi::Admin::Display { kinds, pattern: request.name.clone(), after: upto.clone() })
+            };
+            let answer = self.ask(&admission, &request.queue_manager, display).await;
+            let Data::Objects(page) = &answer.completion.data else { break (answer, false) };
+            let details = page.objects.iter().map(convert::object_details);
+            objects.extend(details.filter(|object| mqsc::meets(object, &request.queue_manager, &filters)));
+            looked_at += page.objects.len();
+            let last = page.objects.last().filter(|_| page.more);
+            upto = last.map(|last| last.definition.object.name.clone()).unwrap_or_default();
+            let is_enough = filters.is_empty() || objects.len() >= limits::OBJECTS_A_PAGE;
+            if upto.is_empty() || is_enough || looked_at >= LOOKED_AT_MAX {
+                break (answer, !upto.is_empty());
+            }
         };
         let outcome = answer.outcome();
-        Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
+        Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more, upto }))
     }
 
     async fn refresh(

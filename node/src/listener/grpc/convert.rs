@@ -10,6 +10,7 @@ use bytes::Bytes;
 use trimaran_proto::admin::v1 as admin;
 use trimaran_proto::audit::{SECRET, SECRETS};
 use trimaran_proto::message::v1 as message;
+use trimaran_proto::mqsc::Filter;
 use trimaran_proto::queue::v1 as wire;
 
 use crate::listener::ports::{self, PortState, PortView};
@@ -417,6 +418,16 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
         status: view.queue.as_ref().map(queue_status),
         altered_by: altered_by(&definition.altered_by),
     }
+}
+
+/// WHERE of a display.
+pub fn filters(conditions: &[admin::Condition]) -> Result<Vec<Filter>, Refused> {
+    let filter = |condition| {
+        Filter::of(condition).ok_or_else(|| {
+            refused(Reason::OptionsError, format!("{} is no operator of WHERE.", condition.operator))
+        })
+    };
+    conditions.iter().map(filter).collect()
 }
 
 fn altered_by(by: &By) -> Option<admin::AlteredBy> {

@@ -436,6 +436,43 @@ async fn administration_asks_checks_and_tells() {
 }
 
 #[tokio::test]
+async fn of_many_objects_those_are_sent_that_meet_the_conditions_of_a_display() {
+    let node = fake_node(Limits::default(), serving());
+    let mut programs = QueueClient::new(connect(&node));
+    let names: Vec<String> = (0..250).map(|number| format!("Q{number:03}")).collect();
+    for queue in names.iter().chain([&names[7], &names[230]]) {
+        let put = wire::PutRequest { queue: queue.clone(), ..put_request("", Bytes::new()) };
+        programs.put(put).await.unwrap();
+    }
+    let mut client = AdminClient::new(connect(&node));
+    let condition = |operator: &str| admin::Condition {
+        attribute: "CURDEPTH".into(),
+        operator: operator.into(),
+        value: "2".into(),
+    };
+    let mut display = admin::DisplayRequest { kind: "QLOCAL".into(), ..Default::default() };
+    let told = |page: &admin::DisplayResponse| -> Vec<String> {
+        page.objects.iter().map(|object| object.name.clone()).collect()
+    };
+
+    let all = client.display(display.clone()).await.unwrap().into_inner();
+    assert_eq!((all.objects.len(), all.upto.as_str(), all.more), (100, "Q099", true));
+    display.conditions = vec![condition("EQ")];
+    let two = client.display(display.clone()).await.unwrap().into_inner();
+    assert_eq!((told(&two), two.more), (vec!["Q007".to_string(), "Q230".to_string()], false));
+    display.conditions = vec![condition("LT")];
+    let few = client.display(display.clone()).await.unwrap().into_inner();
+    assert_eq!(
+        (few.objects.len(), few.upto.as_str(), few.more),
+        (199, "Q199", true),
+        "a page of them is there"
+    );
+    display.conditions = vec![condition("LIKE")];
+    let refused = client.display(display).await.unwrap().into_inner().outcome.unwrap();
+    assert!(refused.reason == 2046 && refused.text.ends_with("LIKE is no operator of WHERE."), "{refused:?}");
+}
+
+#[tokio::test]
 async fn the_health_service_follows_the_role() {
     let node = fake_node(Limits::default(), follower(Some(2)));
     let mut client = HealthClient::new(connect(&node));

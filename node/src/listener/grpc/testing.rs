@@ -23,6 +23,7 @@ use crate::mqi::{
 };
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::definition::{Definition, ObjectRef};
+use crate::types::limits::OBJECTS_A_PAGE;
 use crate::types::{
     Account, HandleId, Index, Instant, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName,
     QueueManagerId, Reason, RoleView, SessionId, Term, Token, Version,
@@ -278,8 +279,9 @@ impl Mind {
                 Completion::done()
             }
             Call::Operate(Operate::Status) => Completion::ok(Data::Status(Box::new(status()))),
-            Call::Admin(Admin::Display { .. }) => {
-                let objects = self.queues.iter().map(|(name, messages)| {
+            Call::Admin(Admin::Display { after, .. }) => {
+                let behind = self.queues.iter().filter(|(name, _)| name.as_str() > after.as_str());
+                let mut objects = behind.map(|(name, messages)| {
                     let definition = Definition::new(ObjectRef::local_queue(name));
                     let queue = QueueView {
                         definition: definition.clone(),
@@ -293,7 +295,8 @@ impl Mind {
                     };
                     ObjectView { definition, queue: Some(queue) }
                 });
-                let listing = crate::mqi::Listing { objects: objects.collect(), more: false };
+                let page = objects.by_ref().take(OBJECTS_A_PAGE).collect();
+                let listing = crate::mqi::Listing { objects: page, more: objects.next().is_some() };
                 Completion::ok(Data::Objects(listing.into()))
             }
             Call::Operate(Operate::Members(_)) => {
