@@ -1,11 +1,13 @@
 //! The records of what administrators changed, which are a chain ([`crate::chain`]), in the words of MQSC.
 
 use bytes::Bytes;
+use serde_json::json;
 
 use crate::admin::v1::audit_record::Verb;
 use crate::admin::v1::audit_value::Value as Wire;
 use crate::admin::v1::{AuditChange, AuditRecord, AuditTexts, AuditValue, Tongue};
 use crate::attribute::{Attribute, Kind, Selector, Value};
+use crate::calendar::Moment;
 use crate::chain::Link;
 
 /// The version of a queue manager since which changes are kept.
@@ -37,6 +39,34 @@ impl Link for AuditRecord {
     fn sealed(self, seal: Bytes) -> AuditRecord {
         AuditRecord { seal, ..self }
     }
+}
+
+impl AuditRecord {
+    /// One line of `trimaran --json audit`, and of the file that stays of a queue manager which was deleted.
+    pub fn as_json(&self) -> serde_json::Value {
+        let changes = self.changes_in_words();
+        let changes =
+            changes.map(|(name, before, after)| json!({ "name": name, "before": before, "after": after }));
+        json!({
+            "number": self.number,
+            "at": Moment::of(self.at_ms).to_string(),
+            "user": self.user,
+            "application": self.application,
+            "address": self.address,
+            "channel": self.channel,
+            "by": tongue_in_words(self.tongue()),
+            "command": verb_in_words(self.verb()),
+            "object": self.object(),
+            "name": self.name,
+            "changes": changes.collect::<Vec<_>>(),
+            "sealed_before": hex(&self.sealed_before),
+            "seal": hex(&self.seal),
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl AuditValue {

@@ -1,5 +1,7 @@
 //! Day and time of a moment, UTC.
 
+use std::fmt;
+
 /// A moment as calendars and clocks have it: months and days from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -10,6 +12,14 @@ pub struct Moment {
     pub minute: i64,
     pub second: i64,
     pub millisecond: i64,
+}
+
+/// ISO 8601, to the millisecond, UTC: 2026-01-31T08:05:09.001Z.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment { year, month, day, hour, minute, second, millisecond } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    }
 }
 
 impl Moment {

@@ -53,7 +53,7 @@ pub fn write(data: &Path, records: &[AuditRecord], deleted: &Registered) -> io::
     std::fs::create_dir_all(directory)?;
     let unfinished = directory.join("unfinished");
     let mut lines: Vec<u8> = Vec::new();
-    for line in records.iter().map(line).chain([last_line(deleted)]) {
+    for line in records.iter().map(AuditRecord::as_json).chain([last_line(deleted)]) {
         writeln!(lines, "{line}")?;
     }
     let mut file = std::fs::File::create(&unfinished)?;
@@ -64,32 +64,11 @@ pub fn write(data: &Path, records: &[AuditRecord], deleted: &Registered) -> io::
     Ok(path)
 }
 
-fn line(record: &AuditRecord) -> Value {
-    let changes = record
-        .changes_in_words()
-        .map(|(name, before, after)| json!({ "name": name, "before": before, "after": after }));
-    json!({
-        "number": record.number,
-        "at": moment(record.at_ms),
-        "user": record.user,
-        "application": record.application,
-        "address": record.address,
-        "channel": record.channel,
-        "by": tongue_in_words(record.tongue()),
-        "command": verb_in_words(record.verb()),
-        "object": record.object(),
-        "name": record.name,
-        "changes": changes.collect::<Vec<_>>(),
-        "sealed_before": hex(&record.sealed_before),
-        "seal": hex(&record.seal),
-    })
-}
-
 /// Of the queue manager's end, which is in the trail of SYSTEM.CLUSTER, too.
 fn last_line(deleted: &Registered) -> Value {
     let by = deleted.by.clone().unwrap_or_default();
     json!({
-        "at": moment(deleted.at_ms),
+        "at": Moment::of(deleted.at_ms).to_string(),
         "user": by.user,
         "application": by.application,
         "address": by.address,
@@ -98,15 +77,6 @@ fn last_line(deleted: &Registered) -> Value {
         "command": verb_in_words(Verb::Drop),
         "object": deleted.name,
     })
-}
-
-fn moment(ms: i64) -> String {
-    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(ms);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

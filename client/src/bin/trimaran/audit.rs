@@ -1,6 +1,5 @@
 //! `audit`: who changed what, as all nodes have it.
 
-use serde_json::{Value, json};
 use trimaran_client::proto::{
     admin::v1::AuditRecord,
     audit::{SINCE, tongue_in_words, verb_in_words},
@@ -81,7 +80,7 @@ fn is_meant(args: &AuditArgs, record: &AuditRecord) -> bool {
 
 fn list(global: &Global, records: &[AuditRecord]) {
     if global.json {
-        return records.iter().for_each(|record| say!("{}", as_json(record)));
+        return records.iter().for_each(|record| say!("{}", record.as_json()));
     }
     if records.is_empty() {
         return say!("no record of that: one is made when something is changed");
@@ -122,7 +121,7 @@ fn changes(record: &AuditRecord) -> impl Iterator<Item = (String, String, String
 
 fn show(global: &Global, record: &AuditRecord) {
     if global.json {
-        return say!("{}", as_json(record));
+        return say!("{}", record.as_json());
     }
     say!("record      {}", record.number);
     say!("when        {}", timestamp(record.at_ms));
@@ -138,16 +137,4 @@ fn show(global: &Global, record: &AuditRecord) {
         say!("  {name}: {before} > {after}");
     }
     say!("seal        {}", hex(&record.seal));
-}
-
-fn as_json(record: &AuditRecord) -> Value {
-    let changes = record.changes_in_words();
-    let changes =
-        changes.map(|(name, before, after)| json!({ "name": name, "before": before, "after": after }));
-    json!({
-        "number": record.number, "at": timestamp(record.at_ms), "user": record.user, "application": record.application,
-        "address": record.address, "channel": record.channel, "by": tongue_in_words(record.tongue()),
-        "command": verb_in_words(record.verb()), "object": record.object(), "name": record.name,
-        "changes": changes.collect::<Vec<_>>(), "sealed_before": hex(&record.sealed_before), "seal": hex(&record.seal),
-    })
 }

@@ -287,8 +287,7 @@ pub fn stderr_is_terminal() -> bool {
 
 /// Milliseconds since 1970 as `2026-11-21T05:30:00.123Z`.
 pub fn timestamp(ms: i64) -> String {
-    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(ms);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    Moment::of(ms).to_string()
 }
 
 /// What a program wrote, for a terminal: lines and tabs as they are, other control characters as `\x1b` and what changes the
