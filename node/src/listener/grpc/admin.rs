@@ -14,6 +14,7 @@ use super::convert;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
+use crate::listener::wording::PART;
 use crate::listener::{Listener, ports, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, StatusView};
 use crate::replica::Inbox;
@@ -173,10 +174,14 @@ impl Admin for Administration {
             Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
         };
         let answer = self.ask(&admission, &request.queue_manager, display).await;
-        let (objects, more) = match &answer.completion.data {
-            Data::Objects(page) => (page.objects.iter().map(convert::object_details).collect(), page.more),
-            _ => (Vec::new(), false),
-        };
+        let (mut objects, mut more) = (Vec::new(), false);
+        if let Data::Objects(page) = &answer.completion.data {
+            for part in page.objects.chunks(PART) {
+                self.listener.wording.turn().await;
+                objects.extend(part.iter().map(convert::object_details));
+            }
+            more = page.more;
+        }
         let outcome = answer.outcome();
         Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
@@ -220,6 +225,7 @@ impl Admin for Administration {
             let Data::Sessions(page) = std::mem::take(&mut answer.completion.data) else {
                 break (answer, false);
             };
+            self.listener.wording.turn().await;
             let details = |view: &mqi::SessionView| convert::session_details(view, passed(view));
             let mut told = page.sessions.iter().map(details).peekable();
             match (is_rest, sessions.last_mut()) {
