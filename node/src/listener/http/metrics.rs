@@ -25,19 +25,20 @@ use crate::mqi::{
 };
 use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
 use crate::types::definition::{Definition, ObjectKind};
-use crate::types::{ObjectName, Token};
+use crate::types::{ObjectName, RoleView, Token};
 
 /// How long the page waits for a queue manager's task. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The place of a page is free again when it has been empty for as long as the page took, or for so long.
-const REST_MOST: Duration = Duration::from_millis(250);
+/// The place of a page is free again when it has been empty for this many times as long as the page took, or for so long.
+const REST_TIMES: u32 = 3;
+const REST_MOST: Duration = Duration::from_millis(500);
 
 pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     let one_of_few = Place::take(&watched.pages).await;
     let mut found = Vec::new();
     for (name, inbox) in watched.listener.node.queue_managers() {
         let asked = asked(&inbox, &watched.shown).await;
-        found.push((name, inbox, asked));
+        found.push(Found { name, role: watched.listener.node.role(&inbox), inbox, asked });
     }
     let account = watched.listener.account.clone();
     // Tens of thousands of lines, where there are many queues: the queue managers and the peers are on this worker.
@@ -50,7 +51,7 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
 }
 
-/// For one page. Whoever asks for pages without end has half of the time of each place, also who hangs up before they are there.
+/// For one page. Whoever asks for pages without end has a quarter of the time of each place, also who hangs up before they are there.
 struct Place {
     permit: Option<OwnedSemaphorePermit>,
     since: Instant,
@@ -65,7 +66,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let rest = self.since.elapsed().min(REST_MOST);
+        let rest = (self.since.elapsed() * REST_TIMES).min(REST_MOST);
         let permit = self.permit.take();
         // When the node stops there may be none, and nobody who waits.
         if let Ok(runtime) = Handle::try_current() {
@@ -77,8 +78,16 @@ impl Drop for Place {
     }
 }
 
+/// A queue manager.
+struct Found {
+    name: ObjectName,
+    inbox: Inbox,
+    role: RoleView,
+    asked: Asked,
+}
+
 /// All that is known, in lines.
-fn written(watched: &Watched, found: Vec<(ObjectName, Inbox, Asked)>) -> String {
+fn written(watched: &Watched, found: Vec<Found>) -> String {
     let mut page = Page::default();
     let listener = &watched.listener;
     let node = &listener.node;
@@ -88,10 +97,10 @@ fn written(watched: &Watched, found: Vec<(ObjectName, Inbox, Asked)>) -> String 
     publish_account(&mut page, &listener.account);
     let command_servers = listener.command_servers.borrow().clone();
     let mut names = Vec::new();
-    for (name, inbox, Asked { status, queues, channels }) in found {
+    for Found { name, inbox, role, asked: Asked { status, queues, channels } } in found {
         let figures = QueueManagerFigures {
             name: name.as_str(),
-            role: &node.role(&inbox),
+            role: &role,
             stats: &inbox.published().stats.borrow().clone(),
             status: status.as_deref(),
             queues: &queues,
@@ -232,9 +241,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_place_of_a_page_rests_for_as_long_as_the_page_took() {
+    async fn the_place_of_a_page_rests_for_longer_than_the_page_took() {
         let places = Arc::new(Semaphore::new(1));
-        for (took, rest) in [(100, 100), (1, 1), (2000, 250)] {
+        for (took, rest) in [(100, 300), (1, 3), (2000, 500)] {
             let place = Place::take(&places).await;
             tokio::time::sleep(Duration::from_millis(took)).await;
             drop(place);

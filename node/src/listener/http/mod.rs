@@ -41,7 +41,7 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long to take the answer, all of it.
 const ANSWER_PATIENCE: Patience = Patience::once(Duration::from_secs(10));
 const METRICS: &str = "/metrics";
-/// Pages of metrics that are made at the same time; whoever asks for one more waits, and for as long again as they took.
+/// Pages of metrics that are made at the same time; whoever asks for one more waits, for longer than they took.
 const PAGES_MAX: usize = 2;
 
 /// Adds what other parts of the node know to a page of metrics: log, store, peers, disks.
