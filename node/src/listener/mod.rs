@@ -22,6 +22,7 @@
 //! counters  Counters                 what the metrics page shows
 //! traffic   Traffic, Counted         what goes through channels, for DISPLAY CHSTATUS and metrics
 //! ports     wanted, Part, PortView   which port is open where, by the listeners that are defined
+//! wording   Wording                  long answers are worded part by part, one client at a time
 //! waits     sentence                 why nobody serves, as this node sees it
 //! ```
 
@@ -43,6 +44,7 @@ mod patience;
 mod serving;
 mod traffic;
 mod unread;
+mod wording;
 
 pub mod commands;
 pub mod grpc;

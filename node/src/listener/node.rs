@@ -13,6 +13,7 @@ use super::hang_up::HangUps;
 use super::limits::Limits;
 use super::ports::PortView;
 use super::traffic::Traffic;
+use super::wording::Wording;
 use crate::replica::{Inbox, Inboxes};
 use crate::types::{
     self, Account, FloatingAddress, NodeId, NodeInfo, ObjectName, QueueManagerId, RoleView, Share,
@@ -91,6 +92,8 @@ pub struct Listener {
     pub sessions: Arc<Semaphore>,
     /// One session at a time translates long selectors.
     pub translations: Arc<Semaphore>,
+    /// Long answers are worded part by part, over all protocols.
+    pub wording: Wording,
     /// Places for work on bodies that is done beside the queue managers, which need the processors, too.
     pub bodies: Arc<Semaphore>,
     pub hang_ups: Arc<HangUps>,
@@ -123,6 +126,7 @@ impl Listener {
             connections,
             sessions,
             translations: Arc::new(Semaphore::new(1)),
+            wording: Wording::default(),
             bodies,
             hang_ups,
             backlogs,

@@ -75,6 +75,11 @@ impl Choice {
     /// A queue that has messages or handles takes the place of one that has not.
     pub fn add(&mut self, queue: QueueView) {
         let is_idle = queue.depth == 0 && queue.open_input == 0 && queue.open_output == 0;
+        let place = (is_idle, &queue.definition.object.name);
+        let is_behind = self.kept.last_key_value().is_some_and(|((idle, name), _)| place > (*idle, name));
+        if self.kept.len() == QUEUES_SHOWN_MAX && is_behind {
+            return;
+        }
         self.kept.insert((is_idle, queue.definition.object.name.clone()), queue);
         if self.kept.len() > QUEUES_SHOWN_MAX {
             self.kept.pop_last();

@@ -435,6 +435,21 @@ pub fn listen(address: SocketAddr, backlog: u32, floats: bool) -> io::Result<Std
     }
 }
 
+/// The first of them on which it can be listened.
+///
+/// # Errors
+/// Why not on the last one.
+pub fn listen_on_any(addresses: &[SocketAddr], backlog: u32) -> io::Result<StdListener> {
+    let mut refused = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match listen(*address, backlog, false) {
+            Err(error) => refused = error,
+            listens => return listens,
+        }
+    }
+    Err(refused)
+}
+
 fn lacks_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
@@ -465,6 +480,17 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+
+    #[test]
+    fn as_many_as_are_said_may_wait_to_be_taken_on_the_first_address_that_is_here() {
+        let elsewhere = "192.0.2.1:0".parse().unwrap();
+        let socket = listen_on_any(&[elsewhere, ([127, 0, 0, 1], 0).into()], 300).unwrap();
+        let address = socket.local_addr().unwrap();
+        let within = std::time::Duration::from_millis(500);
+        let waiting: Vec<_> = (0..300).map(|_| TcpStream::connect_timeout(&address, within)).collect();
+        assert!(waiting.iter().all(Result::is_ok), "nobody tries again a second later");
+        assert_eq!(listen_on_any(&[elsewhere], 1).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    }
 
     #[test]
     fn a_socket_of_all_addresses_is_reached_by_ipv4_and_has_the_port_alone() {

@@ -45,6 +45,9 @@ const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 const RESTORE_LOOKS: u64 = 50;
 /// And at whether all files are where they were, every so many.
 const PLACES_LOOKS: u64 = 5;
+/// Connections that may wait to be taken on a port, as with a LISTENER that says nothing else: who finds no place there tries again a
+/// second later.
+const BACKLOG: u32 = 1024;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is told to stop.
@@ -153,7 +156,7 @@ impl Sockets {
             };
             let addresses = config::resolve(address).map_err(&refused)?;
             let socket = match floating(config, &addresses) {
-                Some(address) => ports::listen(address, 1024, true),
+                Some(address) => ports::listen(address, BACKLOG, true),
                 None => listen_patiently(&addresses),
             };
             let socket = socket.map_err(|error| refused(error.to_string()))?;
@@ -186,7 +189,7 @@ fn floating(config: &Config, addresses: &[SocketAddr]) -> Option<SocketAddr> {
 fn listen_patiently(addresses: &[SocketAddr]) -> io::Result<StdListener> {
     let until = Instant::now() + directories::PATIENCE;
     loop {
-        match StdListener::bind(addresses) {
+        match ports::listen_on_any(addresses, BACKLOG) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(10));
             }

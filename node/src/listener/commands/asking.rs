@@ -72,7 +72,7 @@ async fn channels(listener: &Listener, inbox: &Inbox, errand: &mut Errand) -> Re
         all.extend(instances);
         match page.more {
             Some((upto, _)) => after = upto,
-            None => return Ok(Answered { pieces: Pieces::of_channels(all), more: None }),
+            None => return Ok(Answered { pieces: Pieces::of_channels(all, &listener.wording), more: None }),
         }
     }
 }
@@ -121,8 +121,8 @@ fn pieces_of(listener: &Listener, inbox: &Inbox, completion: Completion) -> Piec
         return Pieces::whole(refusal(completion));
     }
     match completion.data {
-        Data::Objects(page) => Pieces::of_objects(page.objects),
-        Data::Sessions(page) => Pieces::of_sessions(page.sessions),
+        Data::Objects(page) => Pieces::of_objects(page.objects, &listener.wording),
+        Data::Sessions(page) => Pieces::of_sessions(page.sessions, &listener.wording),
         Data::Status(status) => {
             let node = &listener.node;
             Pieces::whole(Reply::Status(StatusResponse {

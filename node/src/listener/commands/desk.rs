@@ -2,9 +2,9 @@
 
 use trimaran_proto::pcf;
 
-use super::pieces::ROWS;
 use super::reply::Incoming;
 use super::session::{Session, is_for_the_next, put};
+use crate::listener::wording::{PART, Wording};
 use crate::types::planted::{self, Bug};
 use crate::types::{CompletionCode, Message, ObjectName, Reason};
 
@@ -15,6 +15,7 @@ const AT_ONCE: usize = 100;
 pub struct Desk<'a> {
     queue_manager: &'a ObjectName,
     command: &'a Incoming,
+    wording: &'a Wording,
     /// They are on their queue when the command is gone.
     pub in_unit: bool,
     /// Until one of them could not be put.
@@ -22,8 +23,8 @@ pub struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub fn new(queue_manager: &'a ObjectName, command: &'a Incoming) -> Desk<'a> {
-        Desk { queue_manager, command, in_unit: !planted::is(Bug::ReplyBeside), has_place: true }
+    pub fn new(queue_manager: &'a ObjectName, command: &'a Incoming, wording: &'a Wording) -> Desk<'a> {
+        Desk { queue_manager, command, wording, in_unit: !planted::is(Bug::ReplyBeside), has_place: true }
     }
 
     pub fn command(&self) -> &'a Incoming {
@@ -48,13 +49,10 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Others on this worker have their turn in between.
     async fn written(&self, replies: &[pcf::Message]) -> Vec<Message> {
         let mut messages = Vec::with_capacity(replies.len());
-        for piece in replies.chunks(ROWS) {
-            if !messages.is_empty() {
-                tokio::task::yield_now().await;
-            }
+        for piece in replies.chunks(PART) {
+            self.wording.turn().await;
             messages.extend(piece.iter().map(|reply| self.command.reply(reply)));
         }
         messages

@@ -1,4 +1,4 @@
-//! An answer in pieces that take about a millisecond to word, whatever language it is worded in: other clients are on this worker.
+//! An answer in pieces that take about a millisecond to word: other clients are on this worker.
 
 use std::collections::BTreeMap;
 use std::vec::IntoIter;
@@ -7,15 +7,14 @@ use trimaran_proto::admin::v1::SessionDetails;
 use trimaran_proto::mqsc::Reply;
 
 use crate::listener::grpc::{object_details, session_details};
+use crate::listener::wording::{PART, Wording};
 use crate::mqi::{ObjectView, SessionView};
-
-/// Things with all that can be said of them.
-pub const ROWS: usize = 16;
 
 /// What is left of an answer.
 #[derive(Debug)]
 pub struct Pieces {
     left: Left,
+    wording: Wording,
     is_begun: bool,
 }
 
@@ -30,20 +29,21 @@ enum Left {
 
 impl Pieces {
     pub fn whole(reply: Reply) -> Pieces {
-        Pieces { left: Left::Whole(Some(reply)), is_begun: false }
+        Pieces { left: Left::Whole(Some(reply)), wording: Wording::default(), is_begun: false }
     }
 
-    pub fn of_objects(objects: Vec<ObjectView>) -> Pieces {
-        Pieces { left: Left::Objects(objects.into_iter()), is_begun: false }
+    pub fn of_objects(objects: Vec<ObjectView>, wording: &Wording) -> Pieces {
+        Pieces { left: Left::Objects(objects.into_iter()), wording: wording.clone(), is_begun: false }
     }
 
-    pub fn of_sessions(sessions: Vec<SessionView>) -> Pieces {
-        Pieces { left: Left::Sessions(sessions.into_iter()), is_begun: false }
+    pub fn of_sessions(sessions: Vec<SessionView>, wording: &Wording) -> Pieces {
+        Pieces { left: Left::Sessions(sessions.into_iter()), wording: wording.clone(), is_begun: false }
     }
 
     /// All that are connected, for a display of channels.
-    pub fn of_channels(sessions: Vec<SessionDetails>) -> Pieces {
-        Pieces { left: Left::Groups(groups(sessions).into_iter()), is_begun: false }
+    pub fn of_channels(sessions: Vec<SessionDetails>, wording: &Wording) -> Pieces {
+        let left = Left::Groups(groups(sessions).into_iter());
+        Pieces { left, wording: wording.clone(), is_begun: false }
     }
 
     /// Whether all of them were given.
@@ -57,24 +57,24 @@ impl Pieces {
             }
     }
 
-    /// The next one, when others had a turn since the last one; an answer with nothing in it is one piece. None when all were given.
+    /// The next one, when it is its turn ([`Wording::turn`]); an answer with nothing in it is one piece. None when all were given.
     pub async fn next(&mut self) -> Option<Reply> {
         if self.is_over() {
             return None;
         }
-        if self.is_begun {
-            tokio::task::yield_now().await;
+        if !matches!(self.left, Left::Whole(_)) {
+            self.wording.turn().await;
         }
         self.is_begun = true;
         match &mut self.left {
             Left::Whole(reply) => reply.take(),
             Left::Objects(objects) => {
-                Some(Reply::Objects(objects.take(ROWS).map(|object| object_details(&object)).collect()))
+                Some(Reply::Objects(objects.take(PART).map(|object| object_details(&object)).collect()))
             }
             Left::Sessions(sessions) => {
                 let mut rows = 0;
                 let mut piece = Vec::new();
-                while rows < ROWS
+                while rows < PART
                     && let Some(session) = sessions.next()
                 {
                     rows += session.described();
@@ -82,7 +82,7 @@ impl Pieces {
                 }
                 Some(Reply::Sessions(piece))
             }
-            Left::Groups(groups) => Some(Reply::Sessions(groups.take(ROWS).flatten().collect())),
+            Left::Groups(groups) => Some(Reply::Sessions(groups.take(PART).flatten().collect())),
         }
     }
 }
@@ -154,8 +154,8 @@ mod tests {
             }
         });
         for mut pieces in [
-            Pieces::of_objects((0..100).map(object).collect()),
-            Pieces::of_sessions((1..=50).map(|n| session(n, 1)).collect()),
+            Pieces::of_objects((0..100).map(object).collect(), &Wording::default()),
+            Pieces::of_sessions((1..=50).map(|n| session(n, 1)).collect(), &Wording::default()),
         ] {
             let (mut told, mut before) = (Vec::new(), None);
             while let Some(piece) = pieces.next().await {
@@ -164,7 +164,7 @@ mod tests {
                 before = Some(now);
                 told.push(rows(&piece));
             }
-            assert!(pieces.is_over() && told.iter().all(|rows| *rows <= ROWS), "{told:?}");
+            assert!(pieces.is_over() && told.iter().all(|rows| *rows <= PART), "{told:?}");
             assert_eq!(told.iter().sum::<usize>(), 100);
         }
         other.abort();
@@ -172,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_with_nothing_in_it_is_one_piece() {
-        let mut pieces = Pieces::of_objects(Vec::new());
+        let mut pieces = Pieces::of_objects(Vec::new(), &Wording::default());
         assert!(!pieces.is_over());
         assert!(matches!(pieces.next().await, Some(Reply::Objects(objects)) if objects.is_empty()));
         assert!(pieces.is_over() && pieces.next().await.is_none());
@@ -189,7 +189,7 @@ mod tests {
         let mut all: Vec<SessionDetails> = (0..40).map(|n| of(n, &format!("h:{n}"), true)).collect();
         all.extend((0..40).map(|n| of(100 + n, &format!("h:{n}"), false)));
         all.push(of(200, "elsewhere:1", false));
-        let mut pieces = Pieces::of_channels(all);
+        let mut pieces = Pieces::of_channels(all, &Wording::default());
         let mut told = Vec::new();
         while let Some(Reply::Sessions(piece)) = pieces.next().await {
             assert!(

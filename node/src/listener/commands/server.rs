@@ -100,7 +100,7 @@ impl Server {
             let why = format!("it was tried {TRIES} times");
             return self.is_none(session, command, Reason::BackoutThresholdReached, &why).await;
         }
-        let mut desk = Desk::new(self.inbox.name(), &command);
+        let mut desk = Desk::new(self.inbox.name(), &command, &self.listener.wording);
         match command.read() {
             Read::Command(message) => match Asking::begin(&message, self.inbox.name().as_str()) {
                 Ok(asking) => self.converse(session, &mut desk, asking).await,

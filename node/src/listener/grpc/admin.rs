@@ -15,6 +15,7 @@ use super::convert;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
+use crate::listener::wording::PART;
 use crate::listener::{Listener, ports, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, StatusView};
 use crate::replica::Inbox;
@@ -186,8 +187,12 @@ impl Admin for Administration {
             };
             let answer = self.ask(&admission, &request.queue_manager, display).await;
             let Data::Objects(page) = &answer.completion.data else { break (answer, false) };
-            let details = page.objects.iter().map(convert::object_details);
-            objects.extend(details.filter(|object| mqsc::meets(object, &request.queue_manager, &filters)));
+            for part in page.objects.chunks(PART) {
+                self.listener.wording.turn().await;
+                let details = part.iter().map(convert::object_details);
+                objects
+                    .extend(details.filter(|object| mqsc::meets(object, &request.queue_manager, &filters)));
+            }
             looked_at += page.objects.len();
             let last = page.objects.last().filter(|_| page.more);
             upto = last.map(|last| last.definition.object.name.clone()).unwrap_or_default();
@@ -239,6 +244,7 @@ impl Admin for Administration {
             let Data::Sessions(page) = std::mem::take(&mut answer.completion.data) else {
                 break (answer, false);
             };
+            self.listener.wording.turn().await;
             let details = |view: &mqi::SessionView| convert::session_details(view, passed(view));
             let mut told = page.sessions.iter().map(details).peekable();
             match (is_rest, sessions.last_mut()) {

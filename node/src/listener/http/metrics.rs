@@ -1,11 +1,15 @@
 //! The page that Prometheus reads.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::Watched;
 use crate::listener::ports::{PortState, PortView};
@@ -21,13 +25,69 @@ use crate::mqi::{
 };
 use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
 use crate::types::definition::{Definition, ObjectKind};
-use crate::types::{ObjectName, Token};
+use crate::types::{ObjectName, RoleView, Token};
 
 /// How long the page waits for a queue manager's task. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The place of a page is free again when it has been empty for this many times as long as the page took, or for so long.
+const REST_TIMES: u32 = 3;
+const REST_MOST: Duration = Duration::from_millis(500);
 
 pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
-    let _one_of_few = watched.pages.acquire().await.expect("the semaphore is never closed");
+    let one_of_few = Place::take(&watched.pages).await;
+    let mut found = Vec::new();
+    for (name, inbox) in watched.listener.node.queue_managers() {
+        let asked = asked(&inbox, &watched.shown).await;
+        found.push(Found { name, role: watched.listener.node.role(&inbox), inbox, asked });
+    }
+    let account = watched.listener.account.clone();
+    // Tens of thousands of lines, where there are many queues: the queue managers and the peers are on this worker.
+    let turn = watched.writing.clone().acquire_owned().await;
+    let written = tokio::task::spawn_blocking(move || {
+        let _held = (one_of_few, turn);
+        written(&watched, found)
+    });
+    let text = Unread::counted(account).hold(written.await.expect("a page can be written").into());
+    ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
+}
+
+/// For one page. Whoever asks for pages without end has a quarter of the time of each place, also who hangs up before they are there.
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    since: Instant,
+}
+
+impl Place {
+    async fn take(places: &Arc<Semaphore>) -> Place {
+        let permit = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        Place { permit: Some(permit), since: Instant::now() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let rest = (self.since.elapsed() * REST_TIMES).min(REST_MOST);
+        let permit = self.permit.take();
+        // When the node stops there may be none, and nobody who waits.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(rest).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// A queue manager.
+struct Found {
+    name: ObjectName,
+    inbox: Inbox,
+    role: RoleView,
+    asked: Asked,
+}
+
+/// All that is known, in lines.
+fn written(watched: &Watched, found: Vec<Found>) -> String {
     let mut page = Page::default();
     let listener = &watched.listener;
     let node = &listener.node;
@@ -35,27 +95,25 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     page.add(&metrics::catalog::WARNINGS, &[], node.warnings.borrow().len() as f64);
     publish_listener(&mut page, &listener.counters.figures());
     publish_account(&mut page, &listener.account);
-    let queue_managers = node.queue_managers();
     let command_servers = listener.command_servers.borrow().clone();
-    for (name, inbox) in &queue_managers {
-        let Asked { status, queues, channels } = asked(inbox, &watched.shown).await;
+    let mut names = Vec::new();
+    for Found { name, inbox, role, asked: Asked { status, queues, channels } } in found {
         let figures = QueueManagerFigures {
             name: name.as_str(),
-            role: &node.role(inbox),
+            role: &role,
             stats: &inbox.published().stats.borrow().clone(),
             status: status.as_deref(),
             queues: &queues,
-            channels: &lines(channels, &listener.traffic.channels(name)),
-            listeners: open_listeners(&node.ports.borrow(), name),
+            channels: &lines(channels, &listener.traffic.channels(&name)),
+            listeners: open_listeners(&node.ports.borrow(), &name),
             command_server: command_servers.contains(&inbox.queue_manager()),
             nodes: &node.nodes,
         };
         publish_queue_manager(&mut page, &figures);
+        names.push(name);
     }
-    let names: Vec<ObjectName> = queue_managers.into_keys().collect();
     watched.sources.iter().for_each(|source| source(&mut page, &names));
-    let text = Unread::counted(listener.account.clone()).hold(page.into_text().into());
-    ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
+    page.into_text()
 }
 
 /// What only the queue manager's task knows.
@@ -176,4 +234,23 @@ fn lines(channels: Vec<Definition>, traffic: &BTreeMap<ObjectName, ChannelFigure
 fn open_listeners(ports: &[PortView], queue_manager: &ObjectName) -> u64 {
     let own = ports.iter().filter(|port| port.queue_manager == *queue_manager);
     own.filter(|port| port.state == PortState::Running).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_place_of_a_page_rests_for_longer_than_the_page_took() {
+        let places = Arc::new(Semaphore::new(1));
+        for (took, rest) in [(100, 300), (1, 3), (2000, 500)] {
+            let place = Place::take(&places).await;
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            drop(place);
+            let since = Instant::now();
+            drop(places.clone().acquire_owned().await.unwrap());
+            let rested = since.elapsed().as_millis() as u64;
+            assert!((rest..=rest + 1).contains(&rested), "{rested} ms after {took}");
+        }
+    }
 }

@@ -32,8 +32,8 @@ use crate::types::ObjectName;
 /// Monitors of one node at the same time; with one more the oldest that asks for metrics loses its connection, or else the
 /// oldest that says nothing, or else the oldest of all. A probe is answered in a millisecond: what is old then is idle or does not read.
 const CONNECTIONS_MAX: usize = 64;
-/// Whoever says nothing is not told to go before.
-const SPEAKS_WITHIN: Duration = Duration::from_millis(250);
+/// Whoever says nothing is not told to go before: 1,000 that only connect keep the next one out for 0.8 s.
+const SPEAKS_WITHIN: Duration = Duration::from_millis(50);
 /// Where all of them have just come, the next one waits until that is seen again.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A monitor has so long to say what it wants.
@@ -41,7 +41,7 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long to take the answer, all of it.
 const ANSWER_PATIENCE: Patience = Patience::once(Duration::from_secs(10));
 const METRICS: &str = "/metrics";
-/// Pages of metrics that are made at the same time; whoever asks for one more waits.
+/// Pages of metrics that are made at the same time; whoever asks for one more waits, for longer than they took.
 const PAGES_MAX: usize = 2;
 
 /// Adds what other parts of the node know to a page of metrics: log, store, peers, disks.
@@ -55,6 +55,8 @@ struct Watched {
     /// The queues that have lines of their own.
     shown: Arc<Shown>,
     pages: Arc<Semaphore>,
+    /// One at a time is written: the queue managers need the processors, too.
+    writing: Arc<Semaphore>,
 }
 
 /// What a monitor asked for last. Where room has to be made, whoever asks for pages goes first.
@@ -114,6 +116,7 @@ pub fn router(listener: Listener, sources: Vec<Source>, shown: Shown) -> Router 
             sources: sources.into(),
             shown: Arc::new(shown),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            writing: Arc::new(Semaphore::new(1)),
         })
 }
 

@@ -122,6 +122,11 @@ impl Conversation {
         self.on_answer(desk, token, completion, told);
     }
 
+    /// How many plain answers could be made in the time that this one takes.
+    pub fn weight(&self, token: Token) -> usize {
+        self.waiting.get(token).map_or(1, Waiting::weight)
+    }
+
     /// What the get of this token wants of the text of its message, if it wants it converted.
     fn wanted_text(&self, token: Token) -> Option<Wanted> {
         match self.waiting.get(token)? {

@@ -43,7 +43,7 @@ const READ_BYTES: usize = 32 * 1024;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Below this, a heartbeat that is not answered is waited for once more as long; from it on, this much longer.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
-/// Answers that wait are sent when so many bytes have come together, or so many answers.
+/// Answers that wait are sent when so many bytes have come together, or so many answers; long inquiries are several.
 const SEND_BYTES: usize = 256 * 1024;
 const ANSWERS_TOGETHER: usize = 64;
 /// A client that sends on and on while what it sent cannot be handled, and of whose end nothing could be seen, is hung up on.
@@ -575,8 +575,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// Gives a conversation answers that are there: some of them.
     fn answer(&mut self, id: u32) {
-        let mut sent = 0;
-        while sent < ANSWERS_TOGETHER && self.socket.out_bytes() <= SEND_BYTES && !self.socket.is_closing() {
+        let (mut sent, mut weight) = (0, 0);
+        while weight < ANSWERS_TOGETHER && self.socket.out_bytes() <= SEND_BYTES && !self.socket.is_closing()
+        {
             let Some(open) = self.links.get_mut(&id).filter(|open| open.converting.is_none()) else { break };
             let Some((token, completion)) = open.arrived.next() else {
                 let Some(more) = open.link.try_recv() else { break };
@@ -591,6 +592,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 self.listener.counters.count_failed(completion.reason);
             }
             sent += 1;
+            weight += self.socket.weight(id, token);
             self.socket.on_completion(id, token, completion, now());
             if self.socket.is_converting(id) {
                 break;

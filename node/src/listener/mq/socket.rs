@@ -439,6 +439,11 @@ impl Socket {
         }
     }
 
+    /// How many plain answers could be made in the time that this completion takes.
+    pub fn weight(&self, id: u32, token: Token) -> usize {
+        self.conversations.get(&id).map_or(1, |state| state.weight(token))
+    }
+
     /// Ends the waits of the connection of this `unique`.
     pub fn end_waits(&mut self, unique: u64, now: WallTime) {
         let of = self.conversations.iter().find(|(_, state)| state.is(unique)).map(|(id, _)| *id);

@@ -1473,6 +1473,23 @@ fn the_queue_manager_is_opened_and_inquired_by_the_session() {
     assert_eq!(told, ["[1] 0x99 0 handle 2"]);
 }
 
+/// How many of them are told in one go counts what they tell.
+#[test]
+fn an_inquiry_weighs_what_it_tells() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open_manager();
+    for (attributes, weight) in [(1, 1), (7, 1), (8, 2), (256, 33)] {
+        let asked = Attributes { selectors: vec![2015; attributes], ..Attributes::default() };
+        dialogue.call(types::INQ, 2, Body::Attributes(asked));
+        assert_eq!(dialogue.asks(), ["Inquire"]);
+        let (id, token) = dialogue.asked[0];
+        assert_eq!(dialogue.socket.weight(id, token), weight, "{attributes} attributes");
+        let view = ObjectView { definition: Definition::new(ObjectRef::manager()), queue: None };
+        dialogue.answer(Completion::ok(Data::Inquired(Box::new(view))));
+        assert_eq!(dialogue.socket.weight(id, token), 1, "it is answered");
+    }
+}
+
 fn open_queue_manager() -> Body {
     let fields = OdFields { version: 1, object_type: object::QUEUE_MANAGER, ..OdFields::default() };
     Body::Open(Box::new(Open { od: Od::new(fields), options: open::INQUIRE, ..Open::default() }))

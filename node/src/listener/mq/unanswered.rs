@@ -20,6 +20,8 @@ use crate::types::{ObjectName, Token};
 pub const CALLS_MAX: usize = 1000;
 /// Nor are any while the bodies of those that were have so many bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Attributes that are told take as long as another answer.
+const ATTRIBUTES_AN_ANSWER: usize = 8;
 const _: () = assert!(
     CALLS_MAX > 3 * HANDLES_MAX + 2 * AHEAD_MAX,
     "each handle may have a get that waits, and that is ended, and so may what is ahead"
@@ -88,6 +90,16 @@ impl Waiting {
             | Waiting::Put { call, .. }
             | Waiting::Get { call, .. } => Some(call),
             _ => None,
+        }
+    }
+
+    /// How many plain answers could be made in the time that this one takes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Waiting::Inquire { call: WireCall { body: WireBody::Attributes(asked), .. }, .. } => {
+                1 + asked.selectors.len() / ATTRIBUTES_AN_ANSWER
+            }
+            _ => 1,
         }
     }
 }
