@@ -109,6 +109,12 @@ impl Options {
     pub fn lease(&self) -> Duration {
         Lease::length(self.election, self.lease_drift_percent)
     }
+
+    /// How long a leader waits for whoever it asked to take over: one that was there a moment ago stands at once, which is a write on its
+    /// disk and two ways over the network.
+    pub fn takes_over_within(&self) -> Duration {
+        self.election / 3
+    }
 }
 
 impl Options {

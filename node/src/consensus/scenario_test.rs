@@ -461,6 +461,41 @@ fn no_lease_while_leadership_is_handed_over_and_until_that_is_settled() {
 }
 
 #[test]
+fn who_asked_in_vain_stands_at_once_in_the_next_term_and_its_promised_followers_vote() {
+    let mut one = One::leading();
+    one.acknowledge(B);
+    one.acknowledge(C);
+    assert!(!one.consensus.take_back(), "nobody was asked");
+    assert!(one.consensus.transfer_to(B));
+    one.turn();
+    let term = one.consensus.term().0;
+    assert!(one.consensus.take_back());
+    one.turn();
+    assert_eq!((one.consensus.is_leader(), one.consensus.lease_until()), (false, None));
+    one.write();
+    let asked = one.sent(VOTE);
+    assert!(asked.iter().any(|(to, vote)| *to == C && vote.term == term + 1 && vote.context == HANDED_OVER));
+    one.hear(C, RaftMessage { kind: VOTE_ANSWER, term: term + 1, ..RaftMessage::default() });
+    assert!(one.consensus.is_leader() && one.consensus.term() == Term(term + 1));
+    one.write();
+
+    // B wakes, finds the old order, and is too late.
+    one.hear(B, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, term + 1) });
+    assert!(one.consensus.is_leader());
+
+    // What those do that heard the leader just now.
+    let mut follower = One::fresh();
+    follower.hear(B, heartbeat(5, 1, 0));
+    follower.hear(C, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, 7) });
+    follower.write();
+    assert_eq!(follower.sent(VOTE_ANSWER), [], "of a leader that they do not know");
+    follower.hear(B, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, 6) });
+    follower.write();
+    let granted = follower.sent(VOTE_ANSWER);
+    assert!(matches!(&granted[..], [(B, answer)] if !answer.reject), "{granted:?}");
+}
+
+#[test]
 fn alone_a_node_leads_and_commits_with_its_own_disk() {
     let mut one = One::new(&recovered(&[A], &[]));
     one.consensus.campaign();
