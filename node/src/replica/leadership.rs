@@ -113,8 +113,7 @@ impl Replica {
         let Some(leading) = self.standing.stop() else { return };
         let now = self.now.instant;
         // Without a lease it served nobody.
-        let lease_until = self.published.as_ref().and_then(RoleView::lease_until);
-        let served = leading.serving_since.map(|since| lease_until.unwrap_or(now).clamp(since, now));
+        let served = leading.serving_since.map(|since| self.witness.served_until(now).max(since));
         self.witness.serve_no_more(self.options.node, service, served, now);
         let Leading { handover, proposals, mut waiters, readers, staging, endings, .. } = leading;
         let Leading { membership_change, raising, reservations, .. } = leading;
@@ -525,6 +524,10 @@ impl Replica {
         let view = self.role_view();
         if let (RoleView::Serving { lease_until, .. }, Some(tail)) = (&view, self.options.address_tail) {
             self.address_until = self.address_until.max(*lease_until + tail);
+        }
+        match &view {
+            RoleView::Serving { lease_until, .. } => self.witness.serve_until(*lease_until),
+            _ => self.witness.stop_serving(self.now.instant),
         }
         debug_assert!(
             !view.is_serving() || self.is_serving(),
