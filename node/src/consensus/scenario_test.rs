@@ -74,8 +74,12 @@ fn clock(instant: Instant) -> Now {
 
 impl One {
     fn new(recovered: &Recovered) -> One {
+        One::with(options(), recovered)
+    }
+
+    fn with(options: Options, recovered: &Recovered) -> One {
         let mut one = One {
-            consensus: Consensus::new(options(), recovered),
+            consensus: Consensus::new(options, recovered),
             now: Instant(1_000_000),
             unwritten: Vec::new(),
             commits: Vec::new(),
@@ -356,6 +360,21 @@ fn a_new_group_elects_its_first_leader_without_waiting_for_one() {
     one.consensus.set_recovering(false);
     one.pass(150);
     assert_eq!(one.sent(PRE_VOTE).len(), 2);
+}
+
+#[test]
+fn a_group_that_begins_waits_for_no_leader_and_leaves_it_to_the_preferred_node_for_a_while() {
+    let group = |start_delay_ms| {
+        let start_delay = Duration::from_millis(start_delay_ms);
+        let options = Options { is_new_group: true, start_delay, ..options() };
+        One::with(options, &recovered(&[A, B, C], &[]))
+    };
+    let (mut preferred, mut other) = (group(0), group(800));
+    preferred.pass(150);
+    other.pass(750);
+    assert_eq!((preferred.sent(PRE_VOTE).len(), other.sent(PRE_VOTE).len()), (2, 0));
+    other.pass(250);
+    assert_eq!(other.sent(PRE_VOTE).len(), 2, "the preferred one does not come");
 }
 
 #[test]
