@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, ToSocketAddrs},
-    sync::Notify,
+    sync::{Notify, watch},
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
@@ -28,6 +28,8 @@ use crate::{
 /// A dial that took so long is repeated beside it: soon at first, because an address that moves is on no node for less than a tenth of a
 /// second; the last one from then on.
 const DIAL_AGAIN_MS: [u64; 5] = [20, 40, 60, 100, 200];
+/// Nodes that have not answered when half of them have are waited for so long.
+const STRAGGLERS_WITHIN: Duration = Duration::from_secs(1);
 /// Sockets of one dial at a time.
 const DIALS_MAX: usize = 3;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -186,7 +188,8 @@ fn spaced(name: &str) -> String {
     words
 }
 
-/// Asks every node of the list for its status, side by side.
+/// Asks every node of the list for its status, side by side. When half of them have answered the others have a second: a node that hangs
+/// holds nobody up for longer.
 pub async fn status(
     addresses: &[String],
     tls: Option<&Tls>,
@@ -210,10 +213,32 @@ async fn status_as(
     within: Duration,
     with_cluster: bool,
 ) -> Vec<(String, Result<StatusResponse>)> {
-    let asked = addresses
-        .iter()
-        .map(|address| async move { (address.clone(), status_of(address, tls, within, with_cluster).await) });
+    let (half, answered) = (addresses.len().div_ceil(2), watch::Sender::new(0));
+    let in_time = |address| status_beside_others(address, tls, within, with_cluster, half, &answered);
+    let asked = addresses.iter().map(|address| async { (address.clone(), in_time(address).await) });
     futures::future::join_all(asked).await
+}
+
+/// `answered` counts all that have.
+async fn status_beside_others(
+    address: &str,
+    tls: Option<&Tls>,
+    within: Duration,
+    with_cluster: bool,
+    half: usize,
+    answered: &watch::Sender<usize>,
+) -> Result<StatusResponse> {
+    let mut others = answered.subscribe();
+    let straggles = async {
+        let _ = others.wait_for(|count| *count >= half).await;
+        tokio::time::sleep(STRAGGLERS_WITHIN).await;
+    };
+    let answer = tokio::select! {
+        answer = status_of(address, tls, within, with_cluster) => answer,
+        () = straggles => Err(no_answer(address, STRAGGLERS_WITHIN)),
+    };
+    answered.send_modify(|count| *count += usize::from(answer.is_ok()));
+    answer
 }
 
 /// Where the node is that leads SYSTEM.CLUSTER, as those see it that answered [`status_with_cluster`]. None: nobody leads it, or it
@@ -482,10 +507,12 @@ async fn status_of(
 
 /// What one node answers, if it does so in time.
 async fn in_time<T>(address: &str, within: Duration, asking: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
-        let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-        Err(Error::refused(reason::CONNECTION_BROKEN, text))
-    })
+    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| Err(no_answer(address, within)))
+}
+
+fn no_answer(address: &str, within: Duration) -> Error {
+    let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
+    Error::refused(reason::CONNECTION_BROKEN, text)
 }
 
 #[cfg(test)]
@@ -518,6 +545,23 @@ mod tests {
         let took = began.elapsed();
         assert!(took >= first, "the first dial was dropped: {took:?}");
         assert!(took < Duration::from_millis(900), "it did not wait for the kernel's second: {took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_hangs_is_waited_for_a_second_when_half_have_answered() {
+        // It takes connections, and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let answered = watch::Sender::new(0);
+        let ask = async |within_ms| {
+            let within = Duration::from_millis(within_ms);
+            status_beside_others(&address, None, within, false, 1, &answered).await.unwrap_err().to_string()
+        };
+        let alone = ask(1_200).await;
+        assert!(alone.contains("no answer within 1.2 s"), "{alone}");
+        answered.send_replace(1);
+        let beside = ask(30_000).await;
+        assert!(beside.contains("no answer within 1.0 s"), "{beside}");
     }
 
     #[test]
