@@ -784,7 +784,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
         "applied_index": manager.applied_index, "version": manager.version,
         "takeovers": (manager.version >= failover::SINCE).then_some(manager.takeovers), "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
-        "queues": manager.queues, "messages": counted(manager.messages),
+        "queues": counted(manager.queues), "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
         "clocks_differ": manager.clocks_differ.as_ref().map(|differ| json!({
