@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, ToSocketAddrs},
-    sync::Notify,
+    sync::{Notify, watch},
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
@@ -25,8 +25,11 @@ use crate::{
     tls::{self, Shown, Tls},
 };
 
-/// A dial that took so long is repeated beside it.
-const DIAL_AGAIN: Duration = Duration::from_millis(200);
+/// A dial that took so long is repeated beside it: soon at first, because an address that moves is on no node for less than a tenth of a
+/// second; the last one from then on.
+const DIAL_AGAIN_MS: [u64; 5] = [20, 40, 60, 100, 200];
+/// Nodes that have not answered when half of them have are waited for so long.
+const STRAGGLERS_WITHIN: Duration = Duration::from_secs(1);
 /// Sockets of one dial at a time.
 const DIALS_MAX: usize = 3;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -101,6 +104,8 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
 /// lines that are slower than that; of the others the newest go on. What does not come first is closed.
 pub(crate) async fn dial(to: impl ToSocketAddrs + Clone) -> io::Result<TcpStream> {
     let mut dials = VecDeque::new();
+    let last = *DIAL_AGAIN_MS.last().expect("it has five");
+    let mut again = DIAL_AGAIN_MS.into_iter().chain(std::iter::repeat(last));
     loop {
         if dials.len() == DIALS_MAX {
             dials.remove(1);
@@ -108,7 +113,7 @@ pub(crate) async fn dial(to: impl ToSocketAddrs + Clone) -> io::Result<TcpStream
         dials.push_back(Box::pin(TcpStream::connect(to.clone())));
         tokio::select! {
             (dialled, ..) = select_all(dials.iter_mut()) => return dialled,
-            () = tokio::time::sleep(DIAL_AGAIN) => {}
+            () = tokio::time::sleep(Duration::from_millis(again.next().unwrap_or(last))) => {}
         }
     }
 }
@@ -183,7 +188,8 @@ fn spaced(name: &str) -> String {
     words
 }
 
-/// Asks every node of the list for its status, side by side.
+/// Asks every node of the list for its status, side by side. When half of them have answered the others have a second: a node that hangs
+/// holds nobody up for longer.
 pub async fn status(
     addresses: &[String],
     tls: Option<&Tls>,
@@ -207,10 +213,32 @@ async fn status_as(
     within: Duration,
     with_cluster: bool,
 ) -> Vec<(String, Result<StatusResponse>)> {
-    let asked = addresses
-        .iter()
-        .map(|address| async move { (address.clone(), status_of(address, tls, within, with_cluster).await) });
+    let (half, answered) = (addresses.len().div_ceil(2), watch::Sender::new(0));
+    let in_time = |address| status_beside_others(address, tls, within, with_cluster, half, &answered);
+    let asked = addresses.iter().map(|address| async { (address.clone(), in_time(address).await) });
     futures::future::join_all(asked).await
+}
+
+/// `answered` counts all that have.
+async fn status_beside_others(
+    address: &str,
+    tls: Option<&Tls>,
+    within: Duration,
+    with_cluster: bool,
+    half: usize,
+    answered: &watch::Sender<usize>,
+) -> Result<StatusResponse> {
+    let mut others = answered.subscribe();
+    let straggles = async {
+        let _ = others.wait_for(|count| *count >= half).await;
+        tokio::time::sleep(STRAGGLERS_WITHIN).await;
+    };
+    let answer = tokio::select! {
+        answer = status_of(address, tls, within, with_cluster) => answer,
+        () = straggles => Err(no_answer(address, STRAGGLERS_WITHIN)),
+    };
+    answered.send_modify(|count| *count += usize::from(answer.is_ok()));
+    answer
 }
 
 /// Where the node is that leads SYSTEM.CLUSTER, as those see it that answered [`status_with_cluster`]. None: nobody leads it, or it
@@ -479,10 +507,12 @@ async fn status_of(
 
 /// What one node answers, if it does so in time.
 async fn in_time<T>(address: &str, within: Duration, asking: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
-        let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-        Err(Error::refused(reason::CONNECTION_BROKEN, text))
-    })
+    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| Err(no_answer(address, within)))
+}
+
+fn no_answer(address: &str, within: Duration) -> Error {
+    let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
+    Error::refused(reason::CONNECTION_BROKEN, text)
 }
 
 #[cfg(test)]
@@ -499,12 +529,13 @@ mod tests {
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut before = Vec::new();
-        while let Ok(dialled) = tokio::time::timeout(DIAL_AGAIN / 2, TcpStream::connect(address)).await {
+        let first = Duration::from_millis(DIAL_AGAIN_MS[0]);
+        while let Ok(dialled) = tokio::time::timeout(first, TcpStream::connect(address)).await {
             before.push(dialled.unwrap());
         }
         let began = std::time::Instant::now();
         let making_room = async {
-            tokio::time::sleep(DIAL_AGAIN / 2).await;
+            tokio::time::sleep(first / 2).await;
             for _ in &before {
                 listener.accept().await.unwrap();
             }
@@ -512,8 +543,25 @@ mod tests {
         let (dialled, ()) = tokio::join!(dial(address), making_room);
         dialled.unwrap();
         let took = began.elapsed();
-        assert!(took >= DIAL_AGAIN, "the first dial was dropped: {took:?}");
+        assert!(took >= first, "the first dial was dropped: {took:?}");
         assert!(took < Duration::from_millis(900), "it did not wait for the kernel's second: {took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_hangs_is_waited_for_a_second_when_half_have_answered() {
+        // It takes connections, and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let answered = watch::Sender::new(0);
+        let ask = async |within_ms| {
+            let within = Duration::from_millis(within_ms);
+            status_beside_others(&address, None, within, false, 1, &answered).await.unwrap_err().to_string()
+        };
+        let alone = ask(1_200).await;
+        assert!(alone.contains("no answer within 1.2 s"), "{alone}");
+        answered.send_replace(1);
+        let beside = ask(30_000).await;
+        assert!(beside.contains("no answer within 1.0 s"), "{beside}");
     }
 
     #[test]

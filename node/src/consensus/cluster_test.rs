@@ -773,6 +773,9 @@ impl World {
                     let mut begun = false;
                     self.turn(leader, |consensus| begun = consensus.transfer_to(victim));
                     self.counts.transfers += u64::from(begun);
+                    if self.rng.chance(50) {
+                        self.turn(leader, |consensus| _ = consensus.take_back());
+                    }
                 }
             }
             8 | 9 if self.faults.membership => {

@@ -7,7 +7,7 @@ use raft::StateRole;
 
 use super::lease::Promise;
 use super::timeouts::draw;
-use super::{Consensus, RECOVERY_PATIENCE, RELUCTANCE};
+use super::{Consensus, HANDED_OVER, RECOVERY_PATIENCE, RELUCTANCE};
 use crate::types::{Instant, NodeId, Term, WriteNumber};
 
 impl Consensus {
@@ -133,6 +133,24 @@ impl Consensus {
             self.settle();
         }
         fit
+    }
+
+    /// Nobody took over whom this leader asked to: it stands for election itself at once, in the next term. False while it cannot: nobody
+    /// was asked, or its log is not on disk yet. Why the others need not wait is said in [`super::lease`], 6.
+    pub fn take_back(&mut self) -> bool {
+        let raft = &self.raw.raft;
+        let may = raft.state == StateRole::Leader
+            && raft.lead_transferee.is_some()
+            && raft.promotable()
+            && !self.may_not_vote()
+            && self.log_is_on_disk();
+        if may {
+            debug_assert!(self.lease_until().is_none(), "who asked another one to lead has no lease");
+            self.step_down();
+            self.raw.raft.campaign(HANDED_OVER);
+            self.settle();
+        }
+        may
     }
 
     /// While true this node neither stands for election nor grants votes; it accepts what a leader appends.

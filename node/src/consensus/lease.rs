@@ -21,6 +21,9 @@
 //!    comes to nothing, the order to take over may still be under way. Therefore the lease comes back only when the
 //!    node that was asked has answered a later round, which makes it deaf to the old order (it remembers the highest
 //!    round it saw); if that takes longer than an election timeout the leader steps down and a new term starts clean.
+//! 6. It need not wait for that long (`take_back`): while it has no lease, and nothing of what it had as a leader, it may stand in
+//!    the next term, as whoever it asked may. Those who promised it to wait owe that to nobody else (4). The order that is still under
+//!    way is one to stand in that same term, in which nobody votes twice; once somebody leads in it, promises to that one hold.
 //!
 //! Send times are the time at which the leader's turn began, promises run from the time at which the follower's turn
 //! began: read the clock after taking the events of a turn from the inbox, never before.

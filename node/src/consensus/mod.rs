@@ -92,6 +92,8 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// At a start a follower stands for election so much later: where several nodes start at once, another one leads.
     pub start_delay: Duration,
+    /// The group begins now, here and elsewhere: no leader is waited for.
+    pub is_new_group: bool,
     /// Entries of one message to a peer.
     pub message_bytes_max: usize,
     /// Messages with entries on their way to one peer. When it is reached, the next one carries what gathered.
@@ -108,6 +110,12 @@ impl Options {
     /// How long a lease is good after the round of heartbeats that confirmed it.
     pub fn lease(&self) -> Duration {
         Lease::length(self.election, self.lease_drift_percent)
+    }
+
+    /// How long a leader waits for whoever it asked to take over: one that was there a moment ago stands at once, which is a write on its
+    /// disk and two ways over the network.
+    pub fn takes_over_within(&self) -> Duration {
+        self.election / 3
     }
 }
 
@@ -129,6 +137,7 @@ impl Default for Options {
             lease_drift_percent: 10,
             gone_spread: Duration::from_millis(150),
             start_delay: Duration::ZERO,
+            is_new_group: false,
             tail_bytes_max: 64 * 1024 * 1024,
             message_bytes_max: 1024 * 1024,
             messages_in_flight_max: 64,
@@ -395,6 +404,8 @@ impl Consensus {
                 // After that nobody leads who is not heard of: a cluster that was started as a whole need not wait for
                 // each other's election timeouts as well.
                 self.campaign = Some((until + self.start_delay(), until + self.options.election));
+            } else if self.options.is_new_group && !self.recovering {
+                self.campaign = Some((now + self.start_delay(), now + self.options.election));
             }
         }
         self.now = Some(self.now.map_or(now, |before| before.max(now)));

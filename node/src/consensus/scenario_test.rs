@@ -74,8 +74,12 @@ fn clock(instant: Instant) -> Now {
 
 impl One {
     fn new(recovered: &Recovered) -> One {
+        One::with(options(), recovered)
+    }
+
+    fn with(options: Options, recovered: &Recovered) -> One {
         let mut one = One {
-            consensus: Consensus::new(options(), recovered),
+            consensus: Consensus::new(options, recovered),
             now: Instant(1_000_000),
             unwritten: Vec::new(),
             commits: Vec::new(),
@@ -359,6 +363,21 @@ fn a_new_group_elects_its_first_leader_without_waiting_for_one() {
 }
 
 #[test]
+fn a_group_that_begins_waits_for_no_leader_and_leaves_it_to_the_preferred_node_for_a_while() {
+    let group = |start_delay_ms| {
+        let start_delay = Duration::from_millis(start_delay_ms);
+        let options = Options { is_new_group: true, start_delay, ..options() };
+        One::with(options, &recovered(&[A, B, C], &[]))
+    };
+    let (mut preferred, mut other) = (group(0), group(800));
+    preferred.pass(150);
+    other.pass(750);
+    assert_eq!((preferred.sent(PRE_VOTE).len(), other.sent(PRE_VOTE).len()), (2, 0));
+    other.pass(250);
+    assert_eq!(other.sent(PRE_VOTE).len(), 2, "the preferred one does not come");
+}
+
+#[test]
 fn an_order_to_take_over_counts_only_when_it_is_new_and_from_the_leader() {
     let order = |round| RaftMessage {
         kind: TAKE_OVER,
@@ -458,6 +477,41 @@ fn no_lease_while_leadership_is_handed_over_and_until_that_is_settled() {
         }
     }
     assert!(!one.consensus.is_leader());
+}
+
+#[test]
+fn who_asked_in_vain_stands_at_once_in_the_next_term_and_its_promised_followers_vote() {
+    let mut one = One::leading();
+    one.acknowledge(B);
+    one.acknowledge(C);
+    assert!(!one.consensus.take_back(), "nobody was asked");
+    assert!(one.consensus.transfer_to(B));
+    one.turn();
+    let term = one.consensus.term().0;
+    assert!(one.consensus.take_back());
+    one.turn();
+    assert_eq!((one.consensus.is_leader(), one.consensus.lease_until()), (false, None));
+    one.write();
+    let asked = one.sent(VOTE);
+    assert!(asked.iter().any(|(to, vote)| *to == C && vote.term == term + 1 && vote.context == HANDED_OVER));
+    one.hear(C, RaftMessage { kind: VOTE_ANSWER, term: term + 1, ..RaftMessage::default() });
+    assert!(one.consensus.is_leader() && one.consensus.term() == Term(term + 1));
+    one.write();
+
+    // B wakes, finds the old order, and is too late.
+    one.hear(B, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, term + 1) });
+    assert!(one.consensus.is_leader());
+
+    // What those do that heard the leader just now.
+    let mut follower = One::fresh();
+    follower.hear(B, heartbeat(5, 1, 0));
+    follower.hear(C, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, 7) });
+    follower.write();
+    assert_eq!(follower.sent(VOTE_ANSWER), [], "of a leader that they do not know");
+    follower.hear(B, RaftMessage { context: HANDED_OVER.to_vec().into(), ..vote(VOTE, 6) });
+    follower.write();
+    let granted = follower.sent(VOTE_ANSWER);
+    assert!(matches!(&granted[..], [(B, answer)] if !answer.reject), "{granted:?}");
 }
 
 #[test]

@@ -103,10 +103,10 @@ metrics! {
     COMMANDS_PROPOSED   Counter "trimaran_commands_proposed_total" "Commands in log entries this node proposed; divided by trimaran_entries_proposed_total: the batch size."
     LOG_BYTES_PROPOSED  Counter "trimaran_log_bytes_proposed_total" "Bytes of log entries this node proposed."
     ENTRIES_APPLIED     Counter "trimaran_entries_applied_total" "Log entries applied."
-    MESSAGES            Gauge   "trimaran_messages" "Messages on all queues."
-    NOT_PERSISTENT      Gauge   "trimaran_not_persistent_messages" "Messages that a failover would lose."
+    MESSAGES            Gauge   "trimaran_messages" "Messages on all queues; of the node that serves."
+    NOT_PERSISTENT      Gauge   "trimaran_not_persistent_messages" "Messages that a failover would lose; of the node that serves."
     SESSIONS            Gauge   "trimaran_sessions" "Sessions connected."
-    QUEUES              Gauge   "trimaran_queues" "Queues defined."
+    QUEUES              Gauge   "trimaran_queues" "Queues defined; of the node that serves."
     PUTS_REFUSED        Gauge   "trimaran_puts_refused" "1 while this node serves and refuses puts, for example because a disk is full; status says why."
 
     // Queues, on the node that serves.

@@ -115,13 +115,16 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::COMMANDS_PROPOSED, stats.commands_proposed),
         (&catalog::LOG_BYTES_PROPOSED, stats.log_bytes_proposed),
         (&catalog::ENTRIES_APPLIED, stats.entries_applied),
-        (&catalog::MESSAGES, stats.messages),
-        (&catalog::NOT_PERSISTENT, stats.not_persistent),
         (&catalog::SESSIONS, stats.sessions),
         (&catalog::IN_MAINTENANCE, stats.in_maintenance.into()),
         (&catalog::FAIL_BACKS, stats.fail_backs),
     ];
     ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
+    // Of a node that does not serve they would be those of the entries that it happens to have.
+    if figures.role.is_serving() {
+        page.add(&catalog::MESSAGES, &labels, stats.messages as f64);
+        page.add(&catalog::NOT_PERSISTENT, &labels, stats.not_persistent as f64);
+    }
     if stats.version >= u64::from(Version::RECORDS.0) {
         page.add(&catalog::TAKEOVERS, &labels, stats.takeovers as f64);
     }
@@ -165,11 +168,13 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
     page.add(&catalog::QUORUM_OF, &labels, f64::from(status.quorum_of));
     let differ_ms = status.clocks_differ.as_ref().map_or(0, |differ| differ.by_ms);
     page.add(&catalog::CLOCKS_DIFFER, &labels, differ_ms as f64 / 1000.0);
-    page.add(&catalog::QUEUES, &labels, status.queues as f64);
     page.add(&catalog::PUTS_REFUSED, &labels, f64::from(status.puts_refused.is_some()));
     let shown = figures.queues.len() as u64;
     let not_shown = if figures.role.is_serving() { status.queues.saturating_sub(shown) } else { 0 };
     page.add(&catalog::QUEUES_NOT_SHOWN, &labels, not_shown as f64);
+    if figures.role.is_serving() {
+        page.add(&catalog::QUEUES, &labels, status.queues as f64);
+    }
 
     for view in &status.instances {
         let info = status.membership.nodes.get(&view.node).or_else(|| figures.nodes.get(&view.node));
@@ -384,6 +389,7 @@ mod tests {
             version: Version::FIRST,
             run: Default::default(),
             takeovers: 0,
+            unserved_for: Duration::ZERO,
             clocks_differ: None,
             preferred: None,
             fail_back: String::new(),
@@ -450,6 +456,16 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
+        // What a node has that does not serve is as old as its entries.
+        let counts = ["trimaran_messages", "trimaran_not_persistent_messages", "trimaran_queues"];
+        let told = |text: &str| counts.map(|name| text.contains(&format!("\n{name}{{")));
+        assert_eq!(told(&text), [true; 3], "{text}");
+        let role = RoleView::NotServing { term: Term(3), leader: None, recovering: false };
+        let mut page = Page::default();
+        publish_queue_manager(&mut page, &QueueManagerFigures { role: &role, ..figures });
+        let text = page.into_text();
+        assert_eq!(told(&text), [false; 3], "{text}");
+        assert!(text.contains("trimaran_role{"), "that it does not serve is told");
     }
 
     #[test]

@@ -303,6 +303,8 @@ pub struct StatusView {
     pub run: RunState,
     /// How often another node than before began to serve.
     pub takeovers: u64,
+    /// For how long nobody has served it, as far as this node knows.
+    pub unserved_for: Duration,
     /// No majority of clocks agrees. The leader knows.
     pub clocks_differ: Option<ClocksDiffer>,
     /// The node that should serve it; None: any.

@@ -45,6 +45,8 @@ pub(super) struct Witness {
     heard: Instant,
     /// When one was heard last that served; not all who are elected come to that.
     served: Option<Instant>,
+    /// Until when this node itself served, or may at least.
+    served_until: Option<Instant>,
     /// Since then: its process is gone, its connection broke, this node stood for election.
     is_gone: bool,
     is_lost: bool,
@@ -61,6 +63,8 @@ pub(super) struct Own {
     pub running_ms: u64,
     pub stalled_ms: u64,
     pub since_stall_ms: u64,
+    /// None where it serves, or never did.
+    pub unserved_ms: Option<u64>,
 }
 
 /// A leader's own way there.
@@ -74,6 +78,8 @@ pub(super) struct Takeover {
     puts_before: u64,
     /// The one before was heard again, and asked.
     is_asked: bool,
+    /// It had ceased to serve before it was not heard any more: no majority answered it.
+    lacked_quorum: bool,
     returned: Option<Returned>,
     told: Told,
 }
@@ -119,6 +125,7 @@ impl Witness {
             running_ms: running.as_millis() as u64,
             stalled_ms: stalled.as_millis() as u64,
             since_stall_ms: now.since(ended).as_millis() as u64,
+            unserved_ms: self.own_unserved(now).map(|unserved| unserved.as_millis() as u64),
         }
     }
 
@@ -132,6 +139,32 @@ impl Witness {
             self.service = Service::default();
         }
         (self.heard, self.is_gone, self.is_lost, self.stood) = (now, false, false, None);
+    }
+
+    /// This node serves until then, unless something comes between.
+    pub fn serve_until(&mut self, lease_until: Instant) {
+        self.served_until = self.served_until.max(Some(lease_until));
+    }
+
+    /// It does not, from now on.
+    pub fn stop_serving(&mut self, now: Instant) {
+        self.served_until = self.served_until.map(|until| until.min(now));
+    }
+
+    /// Until when this node itself served, now at most.
+    pub fn served_until(&self, now: Instant) -> Instant {
+        self.served_until.unwrap_or_default().min(now)
+    }
+
+    /// For how long this node itself has not served. None where it does, or never has.
+    fn own_unserved(&self, now: Instant) -> Option<Duration> {
+        self.served_until.filter(|until| *until < now).map(|until| now.since(until))
+    }
+
+    /// For how long nobody has served, as far as this node knows. None where it never heard of anybody.
+    pub fn unserved(&self, now: Instant) -> Option<Duration> {
+        let last = self.served.max(self.served_until)?;
+        Some(if last < now { now.since(last) } else { Duration::ZERO })
     }
 
     /// This node itself led until now, and served until then, if it did.
@@ -174,6 +207,7 @@ impl Takeover {
             last_index,
             puts_before,
             is_asked: false,
+            lacked_quorum: false,
             returned: None,
             told: Told::Elected,
         }
@@ -195,12 +229,21 @@ impl Takeover {
         self.seen.leader == Some(node) && self.returned.is_none() && !self.is_asked && self.told < Told::All
     }
 
-    fn on_greeting(&mut self, from: NodeId, greeting: &Greeting, now: Instant) {
+    /// `election`: after a quarter more than that a leader that nobody answers does not lead any more, with the time of its lease.
+    fn on_greeting(&mut self, from: NodeId, greeting: &Greeting, election: Duration, now: Instant) {
         if self.seen.leader != Some(from) || self.returned.is_some() {
             return;
         }
         debug_assert!(self.seen.heard <= now, "it was heard before it came back");
         let silent = now.since(self.seen.heard).as_millis() as u64;
+        // Words of its that were long on their way, or that it said without a majority, are no service.
+        let ended = greeting.unserved_ms.map(|ms| Instant(now.0.saturating_sub(ms.saturating_mul(1000))));
+        if let (Some(ended), Some(served)) = (ended, &mut self.seen.served)
+            && ended < *served
+        {
+            *served = ended;
+            self.lacked_quorum |= self.seen.heard.since(ended) >= election * 5 / 4;
+        }
         self.returned = Some(match greeting.running_ms {
             running if running < silent => Returned::Another,
             // One that was over before nobody heard it any more is not why.
@@ -218,7 +261,7 @@ impl Takeover {
         match self.seen.leader.filter(|_| self.seen.served.is_some()) {
             None => Cause::Start,
             Some(_) if is_planned => Cause::Planned,
-            Some(before) if before == own => Cause::NoQuorum,
+            Some(before) if before == own || self.lacked_quorum => Cause::NoQuorum,
             Some(_) if self.seen.is_gone => Cause::Crash,
             Some(_) => match self.returned {
                 Some(Returned::Another) => Cause::Restart,
@@ -286,9 +329,9 @@ impl Replica {
     }
 
     pub(super) fn note_what_became_of(&mut self, node: NodeId, greeting: &Greeting) {
-        let now = self.now.instant;
+        let (now, election) = (self.now.instant, self.options.consensus.election);
         if let Some(leading) = self.standing.leading_mut() {
-            leading.takeover.on_greeting(node, greeting, now);
+            leading.takeover.on_greeting(node, greeting, election, now);
         }
     }
 

@@ -11,7 +11,7 @@ use trimaran_proto::admin::v1::{AuditRecord, Failover, FailoverAccount, HandingO
 use trimaran_proto::audit::verb_in_words;
 use trimaran_proto::chain::verify;
 use trimaran_proto::failover::Class;
-use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
+use trimaran_proto::replica::v1::{RaftMessage, peer_message::Message as PeerMessage};
 
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState, Parted};
@@ -1598,6 +1598,37 @@ fn a_stall_that_was_over_before_a_line_was_cut_is_not_what_cost_the_service() {
     group.lost = lost;
     group.pass(Duration::from_secs(31));
     assert_eq!(last_record(&group).cause(), Cause::Partition);
+}
+
+#[test]
+fn words_of_a_leader_that_had_lost_its_majority_are_no_service() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    let paused: Vec<Member> = others.iter().map(|id| group.members.remove(id).unwrap()).collect();
+    group.pass(Duration::from_secs(10));
+    let away = group.members.remove(&leader).unwrap();
+    let term = away.replica.consensus.term().0;
+    assert!(!away.replica.consensus.is_leader(), "nobody answers it");
+    // They wake up, and find what it said before it gave up.
+    const HEARTBEAT: u32 = 8;
+    for (id, member) in others.into_iter().zip(paused) {
+        group.members.insert(id, member);
+        let heartbeat = RaftMessage { kind: HEARTBEAT, from: leader, to: id, term, ..RaftMessage::default() };
+        group.tell(id, Event::Peer { from: NodeId(leader), message: PeerMessage::Raft(heartbeat) });
+    }
+    group.pass(Duration::from_secs(3));
+    assert!(group.leader().is_some(), "one of them");
+    let unserved = away.replica.status().unserved_for;
+    assert!(
+        (8_000..9_100).contains(&unserved.as_millis()),
+        "its lease was over after a second: {unserved:?}"
+    );
+    group.members.insert(leader, away);
+    group.pass(Duration::from_secs(31));
+    let record = last_record(&group);
+    assert_eq!((record.before, record.cause()), (leader, Cause::NoQuorum));
+    assert!((9_000_000..12_000_000).contains(&record.outage_us()), "{}", record.outage_us());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use trimaran_proto::admin::v1::moment::Step;
 use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
 use super::maintenance::majority_of;
+use super::placement::AGAIN_AFTER;
 use super::proposals::{Item, Waiting};
 use super::sessions::Session;
 use super::turn::LEAVE;
@@ -112,8 +113,7 @@ impl Replica {
         let Some(leading) = self.standing.stop() else { return };
         let now = self.now.instant;
         // Without a lease it served nobody.
-        let lease_until = self.published.as_ref().and_then(RoleView::lease_until);
-        let served = leading.serving_since.map(|since| lease_until.unwrap_or(now).clamp(since, now));
+        let served = leading.serving_since.map(|since| self.witness.served_until(now).max(since));
         self.witness.serve_no_more(self.options.node, service, served, now);
         let Leading { handover, proposals, mut waiters, readers, staging, endings, .. } = leading;
         let Leading { membership_change, raising, reservations, .. } = leading;
@@ -220,6 +220,7 @@ impl Replica {
                 sounded: None,
                 told_until: None,
                 parting: false,
+                asked: None,
             });
             self.announce_handover(why, to, by);
         }
@@ -280,13 +281,15 @@ impl Replica {
             let units_within = self.drain_units_until.since(self.now.instant);
             self.begin_handover(Why::Stop, None, None, Some(units_within));
         }
-        if !self.are_units_over() {
+        if !self.are_units_over() || self.is_order_out() {
             return;
         }
         let Some(handover) = self.standing.own().handover else { return };
         if self.now.instant >= handover.until {
+            // Nobody could be asked when the address was gone.
+            self.let_down = handover.to.filter(|_| handover.parting).map(|to| (to, self.now.instant));
             return self.give_up_handover(
-                "The other node did not catch up and take over within 3 s; this node serves on.",
+                "The other node did not catch up and take over in time; this node serves on.",
             );
         }
         let mut peers = self.consensus.progress();
@@ -318,8 +321,55 @@ impl Replica {
             && self.is_farewell_over()
             && self.address_is_gone()
         {
-            self.is_not_done |= self.consensus.transfer_to(successor);
+            self.ask_to_take_over(successor);
         }
+    }
+
+    /// From here on nobody serves, and nobody has the floating address, so nothing takes long any more.
+    fn ask_to_take_over(&mut self, successor: NodeId) {
+        let (now, within) = (self.now.instant, self.options.consensus.takes_over_within());
+        let is_asked = self.consensus.transfer_to(successor);
+        self.is_not_done |= is_asked;
+        if let Some(handover) = &mut self.standing.own_mut().handover {
+            debug_assert!(handover.asked.is_none(), "one is asked at a time");
+            handover.asked = is_asked.then_some((successor, now));
+            handover.until = handover.until.min(now + within);
+        }
+    }
+
+    /// Whether somebody was asked to take over, and may do so. Who hung or was cut off after its sign of life does not: this node stands for
+    /// election itself before anybody misses a leader. It serves on, or hands over to another one.
+    fn is_order_out(&mut self) -> bool {
+        let Some(handover) = self.standing.own().handover else { return false };
+        let Some((asked, since)) = handover.asked else { return false };
+        let now = self.now.instant;
+        if !self.consensus.is_transferring() {
+            // It is gone, and the order with it.
+            self.let_down = Some((asked, now));
+            if let Some(handover) = &mut self.standing.own_mut().handover {
+                handover.asked = None;
+            }
+            if handover.to.is_some() {
+                let name = self.name_of(asked);
+                self.give_up_handover(&format!("Node {name} is gone; this node serves on."));
+            }
+            return false;
+        }
+        let is_late = now.since(since) >= self.options.consensus.takes_over_within();
+        if is_late && self.consensus.take_back() {
+            self.let_down = Some((asked, now));
+            let name = self.name_of(asked);
+            self.give_up_handover(&format!(
+                "Node {name} did not take over; `trimaran status` says who serves now."
+            ));
+            self.follow_leadership();
+        }
+        true
+    }
+
+    /// Whether the node was asked to take over a while ago, and did not.
+    pub(super) fn has_let_down(&self, node: NodeId) -> bool {
+        self.let_down.is_some_and(|(asked, at)| asked == node && self.now.instant.since(at) < AGAIN_AFTER)
     }
 
     /// The best of them, once it has given a sign of life: whoever died or hangs since it was heard last would leave everybody without
@@ -474,6 +524,10 @@ impl Replica {
         let view = self.role_view();
         if let (RoleView::Serving { lease_until, .. }, Some(tail)) = (&view, self.options.address_tail) {
             self.address_until = self.address_until.max(*lease_until + tail);
+        }
+        match &view {
+            RoleView::Serving { lease_until, .. } => self.witness.serve_until(*lease_until),
+            _ => self.witness.stop_serving(self.now.instant),
         }
         debug_assert!(
             !view.is_serving() || self.is_serving(),

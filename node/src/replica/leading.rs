@@ -129,6 +129,8 @@ pub(super) struct Handover {
     pub told_until: Option<Instant>,
     /// Nothing is left to finish: the floating address may go.
     pub parting: bool,
+    /// Who was asked to take over, and when.
+    pub asked: Option<(NodeId, Instant)>,
 }
 
 /// What the leader of a queue manager that ends has done about it.

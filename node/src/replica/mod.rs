@@ -324,6 +324,8 @@ pub struct Replica {
     /// While it does, open units of work may go on until then.
     drain_units_until: Instant,
     successor_until: Instant,
+    /// Who was asked last to take over and did not, and when that was clear.
+    let_down: Option<(NodeId, Instant)>,
     /// Until then this node may have the floating address.
     address_until: Instant,
     /// A planned move waits until then for the address, unless it is said to be gone.
@@ -395,6 +397,7 @@ impl Replica {
             draining: false,
             drain_units_until: Instant(0),
             successor_until: Instant(0),
+            let_down: None,
             address_until: Instant(0),
             address_awaited: Instant(0),
             removed: false,

@@ -282,6 +282,7 @@ impl Replica {
             reaches: self.peers.answered.intersection(&self.peers.connected).map(|node| node.0).collect(),
             address_agent: self.arranging.agent(),
             register_followed: self.arranging.followed(),
+            unserved_ms: own.unserved_ms,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }

@@ -24,7 +24,7 @@ use crate::types::{NodeId, Reason, SessionId, Token, WallTime};
 /// How often a leader looks whether another node should have what it leads.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A move that came to nothing is tried again after so long.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// A node that clients did not reach is back when they have for so long: a cable that comes up may go again.
 const REACHED_FOR: Duration = Duration::from_secs(5);
 /// Whoever lacks no more entries than this has everything but what is on its way.
@@ -241,18 +241,20 @@ impl Replica {
     fn is_fit(&self, peer: &PeerProgress) -> bool {
         peer.voter
             && peer.active
+            && !self.has_let_down(peer.node)
             && !peer.snapshot
             && peer.lag <= LAG_MAX
             && self.may_take_over(peer.node)
             && self.is_another(peer.node).is_none()
     }
 
-    /// What makes one successor better than another: whether it is in service, clients reach it, it has room, is on time; then how
+    /// What makes one successor better than another: whether it took over when it was asked last, is in service, clients reach it, it has room, is on time; then how
     /// much it has.
     pub(super) fn merit(&self, peer: &PeerProgress) -> impl Ord + use<> {
         let (has_room, is_on_time) = (self.peers.has_room(peer.node), self.clocks.off_ms(peer.node) == 0);
         let is_reached = self.peers.is_reached(peer.node);
         (
+            !self.has_let_down(peer.node),
             !self.is_spared(peer.node),
             is_reached,
             has_room,

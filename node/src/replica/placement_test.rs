@@ -69,6 +69,11 @@ pub(super) fn kill(group: &mut Group, node: u64) -> Member {
     member
 }
 
+/// Nobody is told.
+fn hang(group: &mut Group, node: u64) -> Member {
+    group.members.remove(&node).expect("it is a member")
+}
+
 /// The process was stopped and goes on.
 pub(super) fn come_back(group: &mut Group, node: u64, member: Member) {
     for other in group.others(node) {
@@ -315,6 +320,61 @@ fn who_stops_without_a_successor_helps_nobody_into_its_place_while_it_may_have_t
     group.tell(leader, Event::AddressGone { deadline });
     group.pass(Duration::from_secs(3));
     assert_eq!(group.leader(), Some(others[0]));
+}
+
+/// Three nodes, of which the one that leads moves to the second, whose floating address is gone; the second dies or hangs right then.
+fn moved_in_vain(fails: impl FnOnce(&mut Group, u64)) -> (Group, u64) {
+    let mut group = placed_group();
+    with_address(&mut group);
+    let leader = group.leader().unwrap();
+    let next = group.others(leader)[0];
+    group.ask_node(leader, move_to(next));
+    group.pass(millis(50));
+    assert_eq!(group.leader(), None, "nobody is asked before the address is gone");
+    fails(&mut group, next);
+    let deadline = group.members[&leader].replica.address_until;
+    group.tell(leader, Event::AddressGone { deadline });
+    (group, leader)
+}
+
+#[test]
+fn a_node_that_hangs_when_it_is_to_take_over_is_not_waited_for() {
+    let (mut group, leader) = moved_in_vain(|group, next| drop(hang(group, next)));
+    group.pass(millis(600));
+    assert_eq!(group.leader(), Some(leader), "it came back before anybody missed a leader");
+    assert_eq!(reasons(&mut group, leader), [Reason::HostNotAvailable]);
+    let record = group.members[&leader].replica.state.failovers(0).last().cloned().unwrap();
+    assert_eq!((record.before, record.node, record.why()), (leader, leader, Why::Move), "it is on record");
+    assert!(record.outage_us() < 700_000, "{}", record.outage_us());
+}
+
+#[test]
+fn a_node_that_dies_when_it_is_to_take_over_is_not_waited_for() {
+    let (mut group, leader) = moved_in_vain(|group, next| drop(kill(group, next)));
+    group.pass(millis(500));
+    assert_eq!(group.leader(), Some(leader), "it serves on");
+    assert_eq!(reasons(&mut group, leader), [Reason::HostNotAvailable]);
+}
+
+#[test]
+fn a_node_in_maintenance_hands_over_to_the_other_one_where_the_first_hangs() {
+    let mut group = placed_group();
+    with_address(&mut group);
+    let leader = group.leader().unwrap();
+    group.ask_node(leader, maintain(leader, true));
+    let handover = |group: &Group| group.members[&leader].replica.standing.own().handover;
+    while handover(&group).is_none_or(|handover| !handover.parting) {
+        group.pass(millis(10));
+    }
+    let to = handover(&group).and_then(|handover| handover.to).expect("it says to whom");
+    hang(&mut group, to.0);
+    for _ in 0..90 {
+        let deadline = group.members[&leader].replica.address_until;
+        group.tell(leader, Event::AddressGone { deadline });
+        group.pass(millis(10));
+    }
+    let next = group.leader().expect("somebody serves");
+    assert!(next != leader && next != to.0, "{next}, and not {leader} or {to}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{FailBack, Replica};
 use crate::consensus::PeerProgress;
 use crate::mqi::{InstanceView, StatusView};
-use crate::types::{NodeId, OutOfSync, Role};
+use crate::types::{NodeId, OutOfSync, Role, WallTime};
 
 /// A peer this close to the end of the log is in sync: what it lacks is on its way.
 const IN_SYNC_ENTRIES: u64 = 64;
@@ -42,6 +42,10 @@ impl Replica {
             version: self.state.version(),
             run: self.state.run(),
             takeovers: self.state.takeovers(),
+            unserved_for: match role {
+                Role::Active => Duration::ZERO,
+                _ => self.witness.unserved(self.now.instant).unwrap_or_else(|| self.since_newest_entry()),
+            },
             clocks_differ: self.clocks.undecided().cloned(),
             preferred: self.options.placement.preferred,
             fail_back: match self.options.placement.fail_back {
@@ -123,6 +127,13 @@ impl Replica {
         views.sort_by_key(|view| view.node);
         debug_assert!(views.windows(2).all(|pair| pair[0].node != pair[1].node), "a node is shown once");
         views
+    }
+
+    /// How old what this node has of the log is, by its own clock.
+    fn since_newest_entry(&self) -> Duration {
+        let at = self.state.at();
+        let since_ms = if at > WallTime(0) { self.now.wall.0.saturating_sub(at.0).max(0) } else { 0 };
+        Duration::from_millis(since_ms as u64)
     }
 
     /// For how long the peer has not had everything.

@@ -210,7 +210,9 @@ impl Addresses {
         };
         all.extend(wanted.iter().map(address));
         self.0.floating.send_modify(|shown| {
-            shown.retain(|one| one.queue_manager != queue_manager || wanted.iter().any(|of| of.ip == one.ip));
+            for one in shown.iter_mut().filter(|one| one.queue_manager == queue_manager) {
+                one.is_former = !wanted.iter().any(|of| of.ip == one.ip);
+            }
             for of in wanted {
                 if !shown.iter().any(|one| one.queue_manager == queue_manager && one.ip == of.ip) {
                     shown.push(floating(&address(of), self.0.options.mode));
@@ -411,6 +413,9 @@ impl Addresses {
             Report::Settled { number } => {
                 drop(seen);
                 self.0.settled.send_replace(number);
+                if self.is_settled() {
+                    self.0.floating.send_modify(|shown| shown.retain(|one| !one.is_former));
+                }
             }
             Report::Conflict { address } => *seen.conflicts.entry(address).or_default() += 1,
             Report::Hardware { own } => {
@@ -540,6 +545,7 @@ fn floating(address: &vip::Address, mode: Mode) -> FloatingAddress {
         is_here: false,
         is_dry_run: mode == Mode::DryRun,
         not_given_back: false,
+        is_former: false,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::consensus::{self, membership_to_wire};
 use crate::log_store::filesystem;
 use crate::peer::Peers;
 use crate::replica::{self, BeginsWith, FailBack, Inbox, Inboxes, Mailbox, Placement, Publisher, Replica};
-use crate::types::{Account, NodeId, QueueManagerId, RoleView, Version, WallTime};
+use crate::types::{Account, Index, NodeId, QueueManagerId, RoleView, Version, WallTime};
 
 /// What all minds of a node share, before there is one.
 #[derive(Clone)]
@@ -151,8 +151,16 @@ impl Minds {
         };
         let first = placement.preferred.or_else(|| config.stands_first(id));
         let is_first = first.is_none_or(|first| first == config.node);
-        let start_delay = if is_first { Duration::ZERO } else { consensus.gone_spread };
-        let consensus = consensus::Options { start_delay, ..consensus };
+        let has_nothing =
+            started.recovered.entries.is_empty() && started.recovered.snapshot.index <= Index(1);
+        let is_new_group = record.is_some() && has_nothing;
+        // Nodes hear of one that is created one after the other, and the preferred one may be the last.
+        let start_delay = match (is_first, is_new_group && placement.preferred.is_some()) {
+            (true, _) => Duration::ZERO,
+            (false, true) => timing.election * 2 / 3,
+            (false, false) => consensus.gone_spread,
+        };
+        let consensus = consensus::Options { start_delay, is_new_group, ..consensus };
         let defaults = replica::Options::new(id, name, consensus);
         let is_cluster = id == QueueManagerId::CLUSTER;
         replica::Options {

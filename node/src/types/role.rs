@@ -80,6 +80,8 @@ pub struct FloatingAddress {
     pub is_dry_run: bool,
     /// It may answer though another one does: the user's program did not take the address away.
     pub not_given_back: bool,
+    /// The queue manager does not have it any more, and it was not said yet that it is gone from here.
+    pub is_former: bool,
 }
 
 /// The part a node has in a queue manager, in the words of status, metrics, health and log.

@@ -2,7 +2,7 @@
 //!
 //! The records are those of SYSTEM.CLUSTER, as for `crtmqm`. What is asked for says all that it is about, so it may be said again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use trimaran_client::{
@@ -19,16 +19,20 @@ use crate::{
     status::{self, Picture},
 };
 
+/// A leader that has not answered by then may hang, and another one is looked for: what is asked for may be said again.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
 pub async fn run(global: &Global, args: PlaceArgs) -> Outcome {
     let request = request_of(args);
     if is_nothing(&request) {
-        return show(global, &request.name).await;
+        show(global, &look(global, &request.name).await?);
+        return Ok(());
     }
     let (begun, tls) = (Instant::now(), global.tls()?);
     loop {
         let told = match leader(global).await? {
             Some(address) => {
-                let (request, patience) = (request.clone(), global.patience());
+                let (request, patience) = (request.clone(), global.patience().min(ANSWERS_WITHIN));
                 trimaran_client::arrange_queue_manager(&address, tls.as_ref(), request, patience).await
             }
             None => Err(nobody_leads()),
@@ -41,13 +45,14 @@ pub async fn run(global: &Global, args: PlaceArgs) -> Outcome {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     // Whoever follows the records is an instant behind.
-    while begun.elapsed() < global.patience() {
-        if is_so(&look(global, &request.name).await?, &request) {
-            break;
+    loop {
+        let manager = look(global, &request.name).await?;
+        if is_so(&manager, &request) || begun.elapsed() >= global.patience() {
+            show(global, &manager);
+            return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    show(global, &request.name).await
 }
 
 fn request_of(args: PlaceArgs) -> ArrangeQueueManagerRequest {
@@ -87,8 +92,7 @@ async fn look(global: &Global, name: &str) -> Result<QueueManagerStatus, Failure
     found.ok_or_else(no_such)
 }
 
-async fn show(global: &Global, name: &str) -> Outcome {
-    let manager = look(global, name).await?;
+fn show(global: &Global, manager: &QueueManagerStatus) {
     let addresses: Vec<&str> = manager.addresses.iter().map(|floating| floating.address.as_str()).collect();
     if global.json {
         say!(
@@ -98,14 +102,13 @@ async fn show(global: &Global, name: &str) -> Outcome {
                 "fail_back": manager.fail_back, "canary": manager.canary,
             })
         );
-        return Ok(());
+        return;
     }
     let or = |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { text.to_owned() };
     say!("address    {}", or(&addresses.join(" "), "none"));
     say!("preferred  {}", or(&manager.preferred, "any node"));
     say!("fail_back  {}", or(&manager.fail_back, "never"));
     say!("canary     {}", if manager.canary { "yes" } else { "no" });
-    Ok(())
 }
 
 fn no_such() -> Failure {

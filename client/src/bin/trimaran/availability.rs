@@ -1,7 +1,5 @@
 //! `availability`: the time in which nobody served, by what it was for, against what a target allows; and what canaries saw.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 use trimaran_client::{
     KeptFailovers,
@@ -21,9 +19,9 @@ const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 const GOOD_APART_MS: i64 = 5_000;
 
 pub async fn run(global: &Global, args: AvailabilityArgs) -> Outcome {
-    let kept = failovers::kept(global).await?;
+    let (kept, unserved_since) = failovers::kept_and_unserved(global).await?;
     let records = &kept.records;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let now = failovers::now_ms();
     let to = args.to.unwrap_or(now).min(now);
     let begun = records.first().map_or(to, |first| served_ms(first).min(to));
     let from = args.from.unwrap_or((to - YEAR_MS).max(begun));
@@ -34,7 +32,8 @@ pub async fn run(global: &Global, args: AvailabilityArgs) -> Outcome {
             timestamp(to)
         )));
     }
-    let spent = Spent::of(&kept, from, to);
+    let mut spent = Spent::of(&kept, from, to);
+    spent.add_under_way(unserved_since.filter(|_| !records.is_empty()), now, from, to);
     let seen = kept.canary.as_ref().map(|canary| Seen::of(canary, from, to));
     let allowed = Allowed::new(from, to, args.target);
     match global.json {
@@ -65,7 +64,12 @@ struct Spent {
     by_class: [(Class, u64, u64); 5],
     /// Records without an account, whose time nobody knows.
     unknown: u64,
+    /// Nobody serves since then, milliseconds since 1970: counted, too, and there is no record yet.
+    under_way: Option<i64>,
 }
+
+/// What goes on counts as this until its record says what it was: as long as nobody is elected there is no majority.
+const UNDER_WAY: Class = Class::Environment;
 
 impl Spent {
     /// Of each record the part that lies in between.
@@ -86,7 +90,16 @@ impl Spent {
             of.1 += (last - first).max(0) as u64;
             of.2 += 1;
         }
-        Spent { by_class, unknown }
+        Spent { by_class, unknown, under_way: None }
+    }
+
+    /// Of what goes on `now`, the part that lies in between.
+    fn add_under_way(&mut self, since: Option<i64>, now: i64, from: i64, to: i64) {
+        let Some(since) = since.filter(|since| *since.max(&from) < now.min(to)) else { return };
+        self.under_way = Some(since);
+        let of = self.by_class.iter_mut().find(|(class, ..)| *class == UNDER_WAY).expect("all are there");
+        of.1 += (now.min(to) - since.max(from)) as u64 * 1000;
+        of.2 += 1;
     }
 
     fn all(&self) -> u64 {
@@ -199,6 +212,12 @@ fn show(spent: &Spent, allowed: &Allowed, from: i64, to: i64, target: f64) {
     if spent.unknown > 0 {
         say!("Of {} of them nobody knows how long they took: no record says it.", spent.unknown);
     }
+    if let Some(since) = spent.under_way {
+        say!(
+            "Nobody serves since {}: that is counted, as {UNDER_WAY} until its record says what it was.",
+            timestamp(since)
+        );
+    }
 }
 
 fn as_json(spent: &Spent, seen: Option<&Seen>, allowed: &Allowed, from: i64, to: i64, target: f64) -> Value {
@@ -206,6 +225,7 @@ fn as_json(spent: &Spent, seen: Option<&Seen>, allowed: &Allowed, from: i64, to:
     json!({
         "from": timestamp(from), "to": timestamp(to), "target": target, "available": available(spent, from, to),
         "spent_us": spent.all(), "allowed_us": allowed.all(), "unknown": spent.unknown,
+        "unserved_since": spent.under_way.map(timestamp),
         "canary": seen.map(Seen::as_json),
         "classes": spent.by_class.iter().map(of).collect::<Vec<_>>(),
     })
@@ -252,6 +272,21 @@ mod tests {
             spent.by_class.iter().find(|(of, ..)| *of == Class::Human),
             Some(&(Class::Human, 300_000, 1))
         );
+    }
+
+    #[test]
+    fn an_outage_that_goes_on_is_counted_before_it_has_a_record() {
+        let kept =
+            KeptFailovers { records: vec![record(1, 1_000, 900, Cause::Start)], ..KeptFailovers::default() };
+        let of = |since, from, to| {
+            let mut spent = Spent::of(&kept, from, to);
+            spent.add_under_way(since, 60_000, from, to);
+            (spent.all(), spent.under_way)
+        };
+        assert_eq!(of(Some(50_000), 1_000, 60_000), (10_000_000, Some(50_000)));
+        assert_eq!(of(Some(50_000), 55_000, 58_000), (3_000_000, Some(50_000)), "what lies in between");
+        assert_eq!(of(Some(50_000), 1_000, 40_000), (0, None), "that was before");
+        assert_eq!(of(None, 1_000, 60_000), (0, None));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `failovers`: which node began to serve when and why, as all nodes have it.
 
-use std::cmp::Reverse;
+use std::{
+    cmp::Reverse,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 use trimaran_client::{
@@ -19,6 +22,8 @@ use crate::{
     talk::plural,
 };
 
+/// Nodes that follow one that serves hear of it more often than that.
+const UNSERVED_MIN_MS: u64 = 1_500;
 const NO_RECORDS: &str = "which keeps no records";
 
 pub async fn run(global: &Global, args: FailoversArgs) -> Outcome {
@@ -65,6 +70,8 @@ pub struct Heard {
     pub version: u32,
     /// How far it has come.
     applied: u64,
+    /// For how long it has heard of nobody who serves; None where it serves, or the queue manager was ended.
+    unserved_ms: Option<u64>,
 }
 
 /// What the first of these nodes gives: all have the same. Who has come furthest is asked first: whoever looks for what he was just told
@@ -106,6 +113,8 @@ pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Ve
             address: address.clone(),
             version: manager.version,
             applied: manager.applied_index,
+            unserved_ms: (manager.role != "active" && !status::is_ended(manager))
+                .then_some(manager.unserved_ms),
         })
     });
     let heard: Vec<Heard> = heard.collect();
@@ -121,11 +130,29 @@ pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Ve
     Ok((name, heard))
 }
 
-/// As [`first_given`].
-pub async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
+async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
+    kept_and_unserved(global).await.map(|(kept, _)| kept)
+}
+
+/// As [`first_given`]; and since when nobody serves, in milliseconds since 1970, where nobody does just now.
+pub async fn kept_and_unserved(global: &Global) -> Result<(KeptFailovers, Option<i64>), Failure> {
+    // Those that answer do so at once, those that do not are waited for.
+    let asked = now_ms();
     let (name, heard) = nodes(global, failover::SINCE, NO_RECORDS).await?;
+    let unserved_since = unserved_ms(&heard).map(|ms| asked - ms as i64);
     let tls = global.tls()?;
-    first_given(heard, async |heard| ask(global, heard, &name, tls.as_ref()).await).await
+    let kept = first_given(heard, async |heard| ask(global, heard, &name, tls.as_ref()).await).await?;
+    Ok((kept, unserved_since))
+}
+
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Whoever heard last of one that served knows best.
+fn unserved_ms(heard: &[Heard]) -> Option<u64> {
+    let least = heard.iter().map(|heard| heard.unserved_ms.unwrap_or(0)).min()?;
+    (least >= UNSERVED_MIN_MS).then_some(least)
 }
 
 async fn ask(

@@ -10,7 +10,8 @@ use crate::{
     output::{Failure, Outcome, patiently},
     say,
     spared::why_it_is_needed,
-    status, upgrade,
+    status::{self, Picture},
+    upgrade,
 };
 
 /// A drain waits no longer than this for another node to serve, unless --within says how long.
@@ -132,20 +133,40 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
         tell(global, is, &text);
     }
     let why_not = |manager| why_it_is_needed(manager, node).or_else(|| why_it_is_not_spared(manager, node));
-    match (after.iter().find_map(why_not), force) {
+    let outage =
+        after.iter().find_map(why_not).map(|why| format!("cannot be stopped without an outage: {why}"));
+    let why = match outage {
+        None => why_it_has_not_let_go(global, node).await?,
+        outage => outage,
+    };
+    match (why, force) {
         (None, _) => match global.json {
             true => say!("{}", json!({ "ok": true, "node": node, "can_be_stopped": true })),
             false => say!("node {node} can be stopped"),
         },
         (Some(why), true) => match global.json {
             true => say!("{}", json!({ "ok": true, "node": node, "can_be_stopped": false, "why": why })),
-            false => say!("node {node} is in maintenance, and cannot be stopped without an outage: {why}"),
+            false => say!("node {node} is in maintenance, and {why}"),
         },
         (Some(why), false) => {
-            return Err(Failure::Check(format!("node {node} cannot be stopped without an outage: {why}")));
+            return Err(Failure::Check(format!("node {node} {why}")));
         }
     }
     Ok(())
+}
+
+/// A move waits for one call of the program that takes an address away, and no longer. What it left is the node's to undo.
+async fn why_it_has_not_let_go(global: &Global, node: &str) -> Result<Option<String>, Failure> {
+    let answers =
+        patiently("asking the nodes", status::ask(&Global { queue_manager: None, ..global.clone() })).await?;
+    let picture = Picture::of(&answers, None);
+    let kept = picture.not_given_back_by_node(node).join(", ");
+    Ok((!kept.is_empty()).then(|| {
+        format!(
+            "should not be stopped yet: it has not given back {kept}, and two machines may have it; `trimaran status` says why, and \
+             `trimaran node drain {node}` again whether that is over"
+        )
+    }))
 }
 
 /// A node is stopped as a whole: where one queue manager needs it, it is in service for the others, too.

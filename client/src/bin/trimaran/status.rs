@@ -359,6 +359,14 @@ impl Picture {
         answers.filter(has).map(|status| status.node.as_str()).collect()
     }
 
+    /// Floating addresses that the node may have beside whoever has them, also of queue managers that have them no more.
+    pub fn not_given_back_by_node(&self, node: &str) -> Vec<&str> {
+        let Some(Ok(status)) = self.nodes.get(node) else { return Vec::new() };
+        let of_managers = status.queue_managers.iter().flat_map(|view| &view.addresses);
+        let kept = of_managers.filter(|one| one.not_given_back).map(|one| one.address.as_str());
+        kept.chain(status.addresses_not_given_back.iter().map(String::as_str)).collect()
+    }
+
     /// The node that has the queue manager's first floating address.
     pub fn address_of(&self, manager: &str) -> Option<String> {
         let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
@@ -370,6 +378,15 @@ impl Picture {
 
     pub fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
+        for status in self.nodes.values().filter_map(|answer| answer.as_ref().ok()) {
+            let sentence = |address| {
+                format!(
+                    "address {address}, which no queue manager has any more: {} {NOT_GIVEN_BACK}",
+                    status.node
+                )
+            };
+            wrong.extend(status.addresses_not_given_back.iter().map(sentence));
+        }
         for manager in self.managers.values() {
             for floating in &manager.addresses {
                 let nodes = self.not_given_back_by(&manager.name, &floating.address);
@@ -767,7 +784,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
         "applied_index": manager.applied_index, "version": manager.version,
         "takeovers": (manager.version >= failover::SINCE).then_some(manager.takeovers), "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
-        "queues": manager.queues, "messages": counted(manager.messages),
+        "queues": counted(manager.queues), "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
         "clocks_differ": manager.clocks_differ.as_ref().map(|differ| json!({
@@ -813,6 +830,22 @@ mod tests {
             kept.what_is_wrong(),
             ["q: address 10.0.0.50: b has not given it back, and two may have it"]
         );
+        assert_eq!(
+            (kept.not_given_back_by_node("a").len(), kept.not_given_back_by_node("b")),
+            (0, vec!["10.0.0.50"])
+        );
+        let (address, answer) = view("c", "active", 8);
+        let mut answer = answer.unwrap();
+        answer.addresses_not_given_back.push("10.0.0.60".into());
+        let former = Picture::of(&vec![(address, Ok(answer))], None);
+        let wrong = former.what_is_wrong();
+        assert!(
+            wrong.contains(
+                &"address 10.0.0.60, which no queue manager has any more: c has not given it back, and two may have it".into()
+            ),
+            "{wrong:?}"
+        );
+        assert_eq!(former.not_given_back_by_node("c"), ["10.0.0.60"]);
         let addresses = kept.as_json()["queue_managers"][0]["addresses"].clone();
         let expected =
             json!([{ "address": "10.0.0.50", "held": true, "dry_run": false, "not_given_back_by": ["b"] }]);

@@ -20,8 +20,8 @@ use crate::listener::{Listener, ports, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, StatusView};
 use crate::replica::Inbox;
 use crate::types::{
-    HandleId, Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term,
-    Version, WhyNotServing, limits,
+    FloatingAddress, HandleId, Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView,
+    SessionId, Term, Version, WhyNotServing, limits,
 };
 
 /// Of those of which few may meet the conditions of a display, so many are looked at for one answer.
@@ -294,6 +294,7 @@ impl Admin for Administration {
             warnings,
             uptime_s: self.listener.uptime().as_secs(),
             memory: self.listener.account.figures().map(convert::memory_share).collect(),
+            addresses_not_given_back: not_given_back(&self.listener),
         }))
     }
 
@@ -501,7 +502,9 @@ pub(in crate::listener) fn status_of(
     let waits = waits::sentence_with_recovery(own, status.role, &status.waits_for, membership);
     view.waits = waits.filter(|_| status.leader.is_none()).unwrap_or_default();
     let floating = node.addresses.borrow();
-    let own = floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
+    let is_own =
+        |address: &&FloatingAddress| address.queue_manager == inbox.queue_manager() && !address.is_former;
+    let own = floating.iter().filter(is_own);
     view.addresses = own.map(convert::floating_address).collect();
     // Whoever does not serve does not know what is defined.
     if inbox.role().is_serving() {
@@ -511,6 +514,13 @@ pub(in crate::listener) fn status_of(
     }
     view.command_server = listener.command_servers.borrow().contains(&inbox.queue_manager());
     view
+}
+
+/// Of those that no queue manager has any more.
+fn not_given_back(listener: &Listener) -> Vec<String> {
+    let floating = listener.node.addresses.borrow();
+    let kept = floating.iter().filter(|address| address.is_former && address.not_given_back);
+    kept.map(|address| address.ip.to_string()).collect()
 }
 
 /// This node leads it, and it was not ended.

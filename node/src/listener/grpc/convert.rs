@@ -526,6 +526,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         preferred: status.preferred.map_or(String::new(), |node| name_of(&status.membership, node)),
         fail_back: status.fail_back.clone(),
         canary: status.canary,
+        unserved_ms: status.unserved_for.as_millis() as u64,
     }
 }
 

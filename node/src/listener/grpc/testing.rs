@@ -350,6 +350,7 @@ fn status() -> StatusView {
         version: Version::FIRST,
         run: Default::default(),
         takeovers: 0,
+        unserved_for: Duration::ZERO,
         clocks_differ: None,
         preferred: None,
         fail_back: String::new(),
