@@ -157,7 +157,7 @@ impl Witness {
     }
 
     /// For how long this node itself has not served. None where it does, or never has.
-    fn own_unserved(&self, now: Instant) -> Option<Duration> {
+    pub fn own_unserved(&self, now: Instant) -> Option<Duration> {
         self.served_until.filter(|until| *until < now).map(|until| now.since(until))
     }
 

@@ -1606,7 +1606,13 @@ fn words_of_a_leader_that_had_lost_its_majority_are_no_service() {
     let leader = group.leader().unwrap();
     let others = group.others(leader);
     let paused: Vec<Member> = others.iter().map(|id| group.members.remove(id).unwrap()).collect();
-    group.pass(Duration::from_secs(10));
+    let unserved = |group: &Group| group.members[&leader].replica.status().unserved_for;
+    group.pass(Duration::from_millis(500));
+    assert_eq!((group.leader(), unserved(&group)), (Some(leader), Duration::ZERO), "its lease is good");
+    group.pass(Duration::from_millis(700));
+    assert!(group.members[&leader].replica.consensus.is_leader(), "it does not give up yet");
+    assert!(unserved(&group) > Duration::ZERO, "but nobody is answered any more");
+    group.pass(Duration::from_millis(8_800));
     let away = group.members.remove(&leader).unwrap();
     let term = away.replica.consensus.term().0;
     assert!(!away.replica.consensus.is_leader(), "nobody answers it");

@@ -43,7 +43,8 @@ impl Replica {
             run: self.state.run(),
             takeovers: self.state.takeovers(),
             unserved_for: match role {
-                Role::Active => Duration::ZERO,
+                // Its lease may be over before it gives up the lead.
+                Role::Active => self.witness.own_unserved(self.now.instant).unwrap_or_default(),
                 _ => self.witness.unserved(self.now.instant).unwrap_or_else(|| self.since_newest_entry()),
             },
             clocks_differ: self.clocks.undecided().cloned(),

@@ -546,6 +546,7 @@ fn floating(address: &vip::Address, mode: Mode) -> FloatingAddress {
         is_dry_run: mode == Mode::DryRun,
         not_given_back: false,
         is_former: false,
+        is_by_program: mode == Mode::Exec,
     }
 }
 

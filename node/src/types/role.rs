@@ -82,6 +82,8 @@ pub struct FloatingAddress {
     pub not_given_back: bool,
     /// The queue manager does not have it any more, and it was not said yet that it is gone from here.
     pub is_former: bool,
+    /// A program of the user's takes it away, which may take its time, or fail.
+    pub is_by_program: bool,
 }
 
 /// The part a node has in a queue manager, in the words of status, metrics, health and log.

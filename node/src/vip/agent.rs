@@ -829,7 +829,7 @@ impl Agent {
         let address = place.address.ip;
         if act == Act::Remove {
             // While the address is there: the ends of the connections learn it by a reset that comes from it.
-            if let Err(error) = connections::destroy(address) {
+            if let Err(error) = connections::destroy_all(address) {
                 tracing::warn!(%address, %error, "the connections that used the address are left to their timeouts");
             }
             return route.remove(interface, address).map(|_| ());

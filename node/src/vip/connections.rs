@@ -25,8 +25,23 @@ const ID: usize = 48;
 /// All states but LISTEN: the ports stay open.
 const STATES: u32 = !(1 << 10);
 
+/// Clients that lost their connection come again within milliseconds, so it is looked once more where there were some.
+const LOOKS_MAX: usize = 4;
+
+/// How many there were, those included that were made meanwhile.
+pub fn destroy_all(address: IpAddr) -> io::Result<usize> {
+    let mut count = 0;
+    for _ in 0..LOOKS_MAX {
+        match destroy(address)? {
+            0 => break,
+            found => count += found,
+        }
+    }
+    Ok(count)
+}
+
 /// How many there were.
-pub fn destroy(address: IpAddr) -> io::Result<usize> {
+fn destroy(address: IpAddr) -> io::Result<usize> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;

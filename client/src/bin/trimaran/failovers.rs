@@ -70,7 +70,9 @@ pub struct Heard {
     pub version: u32,
     /// How far it has come.
     applied: u64,
-    /// For how long it has heard of nobody who serves; None where it serves, or the queue manager was ended.
+    /// It leads, as far as it knows.
+    leads: bool,
+    /// For how long it has heard of nobody who serves, or has not served itself; None where the queue manager was ended.
     unserved_ms: Option<u64>,
 }
 
@@ -113,8 +115,8 @@ pub async fn nodes(global: &Global, since: u32, why: &str) -> Result<(String, Ve
             address: address.clone(),
             version: manager.version,
             applied: manager.applied_index,
-            unserved_ms: (manager.role != "active" && !status::is_ended(manager))
-                .then_some(manager.unserved_ms),
+            leads: manager.role == "active",
+            unserved_ms: (!status::is_ended(manager)).then_some(manager.unserved_ms),
         })
     });
     let heard: Vec<Heard> = heard.collect();
@@ -152,7 +154,9 @@ pub fn now_ms() -> i64 {
 /// Whoever heard last of one that served knows best.
 fn unserved_ms(heard: &[Heard]) -> Option<u64> {
     let least = heard.iter().map(|heard| heard.unserved_ms.unwrap_or(0)).min()?;
-    (least >= UNSERVED_MIN_MS).then_some(least)
+    // Whoever leads knows to the instant until when it served.
+    let is_known = least >= UNSERVED_MIN_MS || (least > 0 && heard.iter().any(|heard| heard.leads));
+    is_known.then_some(least)
 }
 
 async fn ask(
@@ -356,4 +360,32 @@ fn as_json(kept: &KeptFailovers, record: &Failover) -> Value {
 
 fn word(step: Step) -> String {
     step.as_str_name().trim_start_matches("STEP_").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_serves_where_a_leader_says_so_or_all_others_have_heard_of_nobody_for_long() {
+        let heard = |leads, unserved_ms| Heard {
+            node: "a".into(),
+            address: String::new(),
+            version: 1,
+            applied: 1,
+            leads,
+            unserved_ms,
+        };
+        let follower = |ms| heard(false, Some(ms));
+        assert_eq!(unserved_ms(&[heard(true, Some(0)), follower(40)]), None);
+        assert_eq!(unserved_ms(&[follower(300), follower(1_000)]), None, "an election may be under way");
+        assert_eq!(unserved_ms(&[follower(9_000), follower(8_000)]), Some(8_000));
+        assert_eq!(
+            unserved_ms(&[heard(true, Some(200))]),
+            Some(200),
+            "its lease is over, and nobody else answers"
+        );
+        assert_eq!(unserved_ms(&[heard(false, None), follower(8_000)]), None, "it was ended");
+        assert_eq!(unserved_ms(&[]), None);
+    }
 }

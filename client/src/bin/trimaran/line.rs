@@ -15,8 +15,9 @@ use trimaran_client::{Error, Message, Result, Tls, reason};
 
 /// Between tries, the last of them again and again: another node serves after a tenth of a second, or two.
 const AGAIN_MS: [u64; 4] = [10, 20, 50, 100];
-/// An address that does not answer for so long may be somewhere else by now; the next try has twice the time, for lines that are slow.
-const TRY_PATIENCE: Duration = Duration::from_secs(2);
+/// An address that does not answer for so long may be somewhere else by now: a connection that the old holder took in its last instant is
+/// told nothing. The next try has twice the time, for lines that are slow.
+const TRY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where a line leads.
 pub struct Place {

@@ -519,7 +519,8 @@ pub(in crate::listener) fn status_of(
 /// Of those that no queue manager has any more.
 fn not_given_back(listener: &Listener) -> Vec<String> {
     let floating = listener.node.addresses.borrow();
-    let kept = floating.iter().filter(|address| address.is_former && address.not_given_back);
+    let may_be_here = |one: &&FloatingAddress| one.is_former && (one.not_given_back || one.is_by_program);
+    let kept = floating.iter().filter(may_be_here);
     kept.map(|address| address.ip.to_string()).collect()
 }
 
