@@ -530,6 +530,24 @@ fn a_full_device_gets_the_ballast_then_refuses_and_goes_on_when_there_is_room() 
 }
 
 #[test]
+fn the_mark_of_a_new_queue_manager_gets_the_ballast_of_a_full_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fs, _, room) = faulty();
+    let options = LogOptions { ballast_bytes: 1 << 20, ..LogOptions::small(directory.path()) };
+    let mut log = RaftEngineLog::open_with(options, fs).unwrap();
+    log.recover(QM, &meta(1, 1)).unwrap();
+    let (other, begun) = (QueueManagerId(9), SnapshotMeta { queue_manager: QueueManagerId(9), ..meta(1, 1) });
+    room.store(0, Ordering::SeqCst);
+    assert!(matches!(log.begin(other, &begun), Err(LogError::Mark { .. })));
+    assert!(!directory.path().join("ballast").exists(), "the reserve was given up for it");
+    room.store(1 << 40, Ordering::SeqCst);
+    assert!(log.begin(other, &begun).unwrap().complete);
+    drop(log);
+    let mut log = open(directory.path());
+    assert!(log.recover(other, &begun).unwrap().complete && log.recover(QM, &meta(1, 1)).is_ok());
+}
+
+#[test]
 fn a_failed_sync_is_an_error_for_ever() {
     let directory = tempfile::tempdir().unwrap();
     let (fs, sync_fails, _) = faulty();

@@ -277,12 +277,12 @@ impl<F: FileSystem> MarkFile<F> {
     /// neither of the two was synced.
     pub fn write(&mut self) -> io::Result<()> {
         for (queue_manager, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.dirty) {
-            mark.sequence += 1;
-            let slot = mark.acknowledged.encode(*queue_manager, mark.sequence);
-            let at = (2 * mark.pair + (mark.sequence % 2) as usize) * SLOT;
+            let sequence = mark.sequence + 1;
+            let slot = mark.acknowledged.encode(*queue_manager, sequence);
+            let at = (2 * mark.pair + (sequence % 2) as usize) * SLOT;
             self.writer.seek(SeekFrom::Start(at as u64))?;
             self.writer.write_all(&slot)?;
-            mark.dirty = false;
+            (mark.sequence, mark.dirty) = (sequence, false);
             self.unsynced = true;
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! failed sync is noticed through the file system (it panics).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -217,8 +218,17 @@ impl<F: FileSystem> RaftEngineLog<F> {
         queue_manager: QueueManagerId,
         mark: Acknowledged,
     ) -> Result<(), LogError> {
-        let result = self.marks.set(queue_manager, mark);
-        result.map_err(|error| LogError::mark(self.marks.path(), error))
+        self.change_marks(|marks| marks.set(queue_manager, mark))
+    }
+
+    /// A mark that is the first of its queue manager needs room: on a device that is full the ballast is given up for it.
+    fn change_marks(&mut self, change: impl Fn(&mut MarkFile<F>) -> io::Result<()>) -> Result<(), LogError> {
+        let mut changed = change(&mut self.marks);
+        let is_full = matches!(&changed, Err(error) if error.kind() == io::ErrorKind::StorageFull);
+        if is_full && self.watch.ballast.release() {
+            changed = change(&mut self.marks);
+        }
+        changed.map_err(|error| LogError::mark(self.marks.path(), error))
     }
 
     pub(super) fn span(&self, queue_manager: QueueManagerId) -> Option<(Index, Index)> {
@@ -470,10 +480,11 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
     }
 
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError> {
-        let written = self.marks.write();
-        let sync = sync || std::mem::take(&mut self.mark_is_urgent);
-        let result = written.and_then(|()| if sync { self.marks.sync() } else { Ok(()) });
-        result.map_err(|error| LogError::mark(self.marks.path(), error))
+        self.change_marks(MarkFile::write)?;
+        if sync || std::mem::take(&mut self.mark_is_urgent) {
+            self.change_marks(MarkFile::sync)?;
+        }
+        Ok(())
     }
 }
 

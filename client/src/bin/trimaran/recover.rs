@@ -182,7 +182,10 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
             Vec::from_iter(voters).join(", ")
         )));
     }
+    let answering: BTreeSet<&str> =
+        answers.iter().filter_map(|(_, answer)| Some(answer.as_ref().ok()?.node.as_str())).collect();
     for plan in plans {
+        plan.check_known(&answering)?;
         plan.check(&args)?;
         match global.json {
             true => say!("{}", plan.as_json()),
@@ -220,6 +223,24 @@ impl Plan {
             .iter()
             .filter(|copy| voters.contains(&copy.node) && copy.view.role != "recovering")
             .count()
+    }
+
+    /// A node that lost its disk knows those queue managers that its cluster file names; of those that were created the records tell it.
+    fn check_known(&self, answering: &BTreeSet<&str>) -> Outcome {
+        let strangers: Vec<&str> =
+            self.silent.iter().map(String::as_str).filter(|node| answering.contains(node)).collect();
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        let (verbs, cluster) = match strangers.len() {
+            1 => ("answers, and has", trimaran_client::CLUSTER),
+            _ => ("answer, and have", trimaran_client::CLUSTER),
+        };
+        Err(Failure::Check(format!(
+            "{} {verbs} nothing of {}, not even its name: the records of {cluster} say which queue managers were created.              First `trimaran recover -m {cluster}`, where nobody leads it; then say this again",
+            strangers.join(" and "),
+            self.name
+        )))
     }
 
     fn check(&self, args: &RecoverArgs) -> Outcome {
@@ -667,6 +688,20 @@ mod tests {
             text.starts_with("b and c do not answer") && text.contains("--without b --without c"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn nodes_that_lost_what_says_which_queue_managers_were_created_are_not_called_silent() {
+        let plan = Plan::of("q".into(), vec![copy("a", "no-leader", "", 11)]).unwrap();
+        assert!(plan.check_known(&BTreeSet::from(["a"])).is_ok(), "they do not answer");
+        let refused = |answering: &[&str]| match plan.check_known(&answering.iter().copied().collect()) {
+            Err(Failure::Check(text)) => text,
+            _ => panic!("they answer"),
+        };
+        let text = refused(&["a", "b", "c"]);
+        assert!(text.starts_with("b and c answer, and have nothing of q, not even its name"), "{text}");
+        assert!(text.contains("First `trimaran recover -m SYSTEM.CLUSTER`"), "{text}");
+        assert!(refused(&["a", "c"]).starts_with("c answers, and has nothing of q"));
     }
 
     #[test]
