@@ -56,6 +56,9 @@ async fn change(
     command: NodeCommand,
     progress: &mut Progress,
 ) -> Result<String, Failure> {
+    if let Some(why) = ended(&admin.status().await?) {
+        return Err(Failure::Check(why));
+    }
     let on_progress = |step: &MembershipProgress| progress.show(step);
     let (done, what): (ClientResult<()>, String) = match command {
         NodeCommand::Add { name, node: NodeArgs { id, peer, client } } => {
@@ -79,6 +82,24 @@ async fn change(
     };
     done?;
     Ok(what)
+}
+
+/// Nodes are changed for one queue manager after the other, by whoever serves it.
+fn ended(status: &StatusResponse) -> Option<String> {
+    let ended = status.queue_managers.iter().filter(|manager| status::is_ended(manager));
+    let names: Vec<&str> = ended.map(|manager| manager.name.as_str()).collect();
+    let start: Vec<String> = names.iter().map(|name| format!("`trimaran strmqm {name}`")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "nothing was changed: {} ended, and its nodes are changed while it runs. First {}",
+            if names.len() == 1 {
+                format!("{} was", names[0])
+            } else {
+                format!("{} were", names.join(" and "))
+            },
+            start.join(" and ")
+        )
+    })
 }
 
 /// Queue managers that no failure of a node may hit any more when one of their nodes has gone.
@@ -209,7 +230,29 @@ pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_client::RunState;
+
     use super::*;
+
+    #[test]
+    fn nodes_are_not_changed_beside_a_queue_manager_that_was_ended() {
+        let of = |states: &[RunState]| StatusResponse {
+            queue_managers: (0..)
+                .zip(states)
+                .map(|(number, state)| QueueManagerStatus {
+                    name: format!("QM{number}"),
+                    run_state: (*state).into(),
+                    ..QueueManagerStatus::default()
+                })
+                .collect(),
+            ..StatusResponse::default()
+        };
+        assert_eq!(ended(&of(&[RunState::Running, RunState::Quiescing])), None);
+        let one = ended(&of(&[RunState::Running, RunState::EndedNormally])).unwrap();
+        assert!(one.contains("QM1 was ended") && one.ends_with("First `trimaran strmqm QM1`"), "{one}");
+        let two = ended(&of(&[RunState::EndedImmediately, RunState::EndedNormally])).unwrap();
+        assert!(two.contains("QM0 and QM1 were ended"), "{two}");
+    }
 
     #[test]
     fn a_removal_that_leaves_no_reserve_is_said() {

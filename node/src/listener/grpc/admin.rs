@@ -484,8 +484,15 @@ impl Admin for Administration {
             request.into_inner();
         let info = NodeInfo { name, peer_address, client_address };
         Ok(self.change_membership(admission, move |membership| {
-            let old = membership.named(&old_name)?;
-            Ok(MembershipRequest::Replace { old, node: NodeId(id), info: info.clone() })
+            let (node, info) = (NodeId(id), info.clone());
+            match membership.named(&old_name) {
+                Ok(old) => Ok(MembershipRequest::Replace { old, node, info }),
+                // It is said again, and was done: what is left of it is that the new one is there.
+                Err(_) if membership.nodes.get(&node).is_some_and(|there| there.name == info.name) => {
+                    Ok(MembershipRequest::Add { node, info })
+                }
+                Err(unknown) => Err(unknown.into()),
+            }
         }))
     }
 }

@@ -428,6 +428,22 @@ async fn administration_asks_checks_and_tells() {
     let outcome = steps.message().await.unwrap().unwrap().outcome.unwrap();
     assert!(outcome.text.contains("There is no node \"z\"; the nodes are a, b."), "{}", outcome.text);
 
+    let replace = |old: &str, name: &str| admin::NodeReplaceRequest {
+        old_name: old.into(),
+        name: name.into(),
+        id: 2,
+        peer_address: "127.0.0.1:7102".into(),
+        client_address: "127.0.0.1:7202".into(),
+    };
+    for (new, reason) in [("b", None), ("c", Some(4005))] {
+        let mut steps = client.node_replace(replace("z", new)).await.unwrap().into_inner();
+        let mut last = None;
+        while let Some(step) = steps.message().await.unwrap() {
+            last = step.outcome.map(|outcome| outcome.reason);
+        }
+        assert_eq!(last, reason, "{new} is there in place of z, or not");
+    }
+
     node.publisher.role.send(follower(Some(2))).unwrap();
     let mut steps = client.node_add(add).await.unwrap().into_inner();
     let elsewhere = steps.message().await.unwrap().unwrap();
